@@ -1,0 +1,556 @@
+"""The association: one DTLS connection with one peer, without a socket, a clock or a thread.
+
+This module owns the record layer's state (epochs, sequence numbers, replay windows), feeds whole messages
+to the handshake, sends flights and keeps their timer, and decides what becomes of every record:
+RFC 6347 sections 4.1 and 4.2. It must never raise because of what the network brought, and never use a
+sequence number twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
+from twoway.dtls.client import ClientHandshake
+from twoway.dtls.config import DTLSConfig
+from twoway.dtls.cookie import AcceptedHello
+from twoway.dtls.events import Closed, ClosedBy, Connected, DataReceived, Event, SignatureRequest
+from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY, Flight, Piece, RetransmissionTimer
+from twoway.dtls.handshake import Handshake, Surroundings
+from twoway.dtls.messages.handshake import Fragment, HandshakeType, parse_fragments_untrusted
+from twoway.dtls.protection import AEADProtection, RecordRejected
+from twoway.dtls.reassembly import Fate, Reassembler
+from twoway.dtls.record import (
+    DTLS_1_0,
+    DTLS_1_2,
+    MAX_PLAINTEXT_BYTES,
+    MAX_SEQUENCE,
+    ContentType,
+    Record,
+    encode_record,
+    split_datagram_untrusted,
+)
+from twoway.dtls.replay import ReplayWindow
+from twoway.dtls.server import ServerHandshake
+from twoway.dtls.states import State
+from twoway.errors import CallerError
+from twoway.identity import Identity
+from twoway.trace import Trace, TraceEvent, ignore
+
+MAX_EARLY_RECORDS: Final = 8
+"""Records of the next epoch that are held until its keys may be used; a flight brings one or two."""
+MAX_UNREADABLE_RECORDS: Final = 3
+"""After so many unreadable records where a Finished is due, the keys differ: say so, instead of letting
+both sides run into their timers. One forged record is not enough to end a handshake."""
+
+MAX_DATA_SEQUENCE: Final = MAX_SEQUENCE - 2**16
+"""The last sequence numbers are kept for alerts and repeated flights, which must always be possible."""
+
+
+class _WriteEpoch:
+    """The sending side of one epoch."""
+
+    __slots__ = ("number", "protection", "sequence")
+
+    def __init__(self, number: int, sequence: int, protection: AEADProtection | None) -> None:
+        self.number = number
+        self.sequence = sequence
+        self.protection = protection
+
+    @property
+    def overhead_bytes(self) -> int:
+        return self.protection.overhead_bytes if self.protection else 0
+
+    def encode(self, kind: int, version: int, plaintext: bytes) -> bytes:
+        """Make the next record. Its sequence number is gone whatever becomes of the record."""
+        sequence = self.sequence
+        assert sequence <= MAX_SEQUENCE, "a sequence number must never wrap"
+        self.sequence = sequence + 1
+        fragment = (
+            self.protection.seal(kind, self.number, sequence, plaintext) if self.protection else plaintext
+        )
+        return encode_record(kind, version, self.number, sequence, fragment)
+
+
+class Association:
+    """One DTLS association, sans-IO.
+
+    Make it with :meth:`client` or, from a hello that passed the
+    :class:`~twoway.dtls.cookie.HelloGate`, with :meth:`server`. Then:
+
+    ========================================  ====================================================
+    inputs                                    outputs, drained by the caller after *each* input
+    ========================================  ====================================================
+    ``start(now)``                            ``datagrams_to_send()``
+    ``receive_datagram(data, now)``           ``next_event()`` until it returns None
+    ``handle_timer(now)``                     ``next_deadline()``
+    ``send(data)``
+    ``answer(request, signature, now)``
+    ``close()``
+    ========================================  ====================================================
+
+    ``now`` is monotonic seconds. Bad network input is dropped and counted in :attr:`counters`, never
+    raised. A broken rule ends this association alone: the peer gets an alert and the caller a
+    :class:`~twoway.dtls.events.Closed` event, after which every input is ignored.
+
+    Attributes:
+        counters: how often each kind of thing happened: ``"dropped: replayed"``, ``"flights resent"``...
+    """
+
+    def __init__(
+        self, surroundings: Surroundings, *, trace: Trace, name: str, accepted: AcceptedHello | None
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self._config = surroundings.config
+        self._name = name
+        self._trace = trace
+        self._now = 0.0
+        self._started_at: float | None = None
+        self._datagrams: list[bytes] = []
+        self._events: deque[Event] = deque()
+        self._connected: Connected | None = None
+        self._closed: Closed | None = None
+        self._pending_signature: SignatureRequest | None = None
+        self._flight: Flight | None = None
+        self._timer = RetransmissionTimer(
+            self._config.flight_initial_timeout, self._config.flight_max_timeout, self._config.flight_retries
+        )
+        # RFC 6347 section 4.2.1: a server goes on with the sequence number of the hello's record.
+        first_sequence = accepted.record_sequence if accepted else 0
+        self._writers = {0: _WriteEpoch(0, first_sequence, None)}
+        self._write_epoch = 0
+        self._version = DTLS_1_2 if accepted else DTLS_1_0
+        self._read_epoch = 0
+        self._windows = {0: ReplayWindow()}
+        self._read_protection: AEADProtection | None = None
+        self._change_cipher_spec_came = False
+        self._early_records: list[Record] = []
+        self._unreadable_records = 0
+        self._client: ClientHandshake | None = None
+        self._server: ServerHandshake | None = None
+        self._handshake: Handshake
+        if accepted is None:
+            self._handshake = self._client = ClientHandshake(surroundings, self)
+            self._reassembler = Reassembler(next_seq=0)
+        else:
+            self._handshake = self._server = ServerHandshake(surroundings, self, accepted)
+            self._reassembler = Reassembler(next_seq=accepted.message.message_seq + 1)
+            self._windows[0].mark(accepted.record_sequence)
+
+    @classmethod
+    def client(
+        cls,
+        config: DTLSConfig,
+        *,
+        entropy: Callable[[int], bytes],
+        wall_clock: Callable[[], datetime],
+        trace: Trace = ignore,
+        name: str = "client",
+    ) -> Association:
+        """Make the side that speaks first.
+
+        Args:
+            config: credentials and limits.
+            entropy: returns that many random bytes, like ``os.urandom``.
+            wall_clock: the time by which certificates are judged, aware.
+            trace: sees what happens.
+            name: what the trace calls this association.
+
+        Raises:
+            CallerError: the configuration has nothing that a client could prove itself with.
+        """
+        if not config.usable_suites(is_client=True):
+            raise CallerError("this configuration has no credential for a client")
+        return cls(Surroundings(config, entropy, wall_clock), trace=trace, name=name, accepted=None)
+
+    @classmethod
+    def server(
+        cls,
+        config: DTLSConfig,
+        accepted: AcceptedHello,
+        *,
+        entropy: Callable[[int], bytes],
+        wall_clock: Callable[[], datetime],
+        trace: Trace = ignore,
+        name: str = "server",
+    ) -> Association:
+        """Make the side that answers, from a hello whose cookie was good; arguments as for :meth:`client`."""
+        return cls(Surroundings(config, entropy, wall_clock), trace=trace, name=name, accepted=accepted)
+
+    # --- what a caller may ask ------------------------------------------------------------------
+
+    @property
+    def peer(self) -> Identity | None:
+        """Who the peer proved to be; None until connected."""
+        return self._connected.peer if self._connected else None
+
+    @property
+    def suite(self) -> str | None:
+        """The negotiated suite's name; None until connected."""
+        return self._connected.suite if self._connected else None
+
+    @property
+    def established(self) -> bool:
+        """Whether the handshake is complete and the association still open."""
+        return self._connected is not None and self._closed is None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is over."""
+        return self._closed is not None
+
+    def datagrams_to_send(self) -> list[bytes]:
+        """Return what to send now, in order, and forget it."""
+        datagrams, self._datagrams = self._datagrams, []
+        return datagrams
+
+    def next_event(self) -> Event | None:
+        """Return the oldest event not yet returned, or None."""
+        return self._events.popleft() if self._events else None
+
+    def next_deadline(self) -> float | None:
+        """Return when :meth:`handle_timer` is due, in monotonic seconds, or None."""
+        if self._connected or self._closed or self._started_at is None:
+            return None
+        end = self._started_at + self._config.handshake_timeout
+        return end if self._timer.deadline is None else min(end, self._timer.deadline)
+
+    # --- inputs ---------------------------------------------------------------------------------
+
+    def start(self, now: float) -> None:
+        """Begin: a client sends its hello, a server answers the one that it was made from."""
+        if self._started_at is not None:
+            raise CallerError("an association starts once")
+        self._now = self._started_at = now
+        if self._client:
+            self._client.start()
+        elif self._server:
+            self._guard(self._server.start_untrusted)
+
+    def receive_datagram(self, data: bytes, now: float) -> None:
+        """Take a datagram from the peer's address."""
+        self._now = now
+        records, trailing_bytes = split_datagram_untrusted(data)
+        if trailing_bytes:
+            self._drop("malformed record")
+        for record in records:
+            if self._closed:
+                return
+            self._receive_record(record)
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due at ``now``; too early a call does nothing."""
+        self._now = now
+        deadline = self.next_deadline()
+        if deadline is None or now < deadline:
+            return
+        assert self._started_at is not None
+        if now >= self._started_at + self._config.handshake_timeout:
+            self._give_up()
+        elif self._timer.back_off(now):
+            self._resend("no answer in time")
+        else:
+            self._give_up()
+
+    def send(self, data: bytes) -> None:
+        """Send one record of application data.
+
+        Args:
+            data: at most 2**14 bytes; one call is one record is one datagram.
+
+        Raises:
+            CallerError: not connected, closed, or too long.
+        """
+        if not self.established:
+            raise CallerError("the association is not connected")
+        if self._writers[self._write_epoch].sequence > MAX_DATA_SEQUENCE:
+            raise CallerError("the association's sequence numbers are used up", remedy="connect again")
+        if len(data) > MAX_PLAINTEXT_BYTES:
+            raise CallerError(f"a record holds {MAX_PLAINTEXT_BYTES} bytes, not {len(data)}")
+        self._send_record(ContentType.APPLICATION_DATA, data)
+
+    def answer(self, request: SignatureRequest, signature: bytes | None, now: float) -> None:
+        """Answer a :class:`~twoway.dtls.events.SignatureRequest`.
+
+        Args:
+            request: the very event.
+            signature: the signature, or None if the key could not be used, which ends the association.
+            now: monotonic seconds.
+        """
+        if self._closed:
+            return
+        if request is not self._pending_signature:
+            raise CallerError("this signature was not asked for, or has been answered")
+        self._now = now
+        self._pending_signature = None
+        if signature is None:
+            self._fail(AlertDescription.INTERNAL_ERROR, "our own key could not sign")
+            return
+        self._guard(lambda: self._handshake.signed(signature))
+        self._advance()
+
+    def close(self) -> None:
+        """End the association with close_notify (RFC 5246 section 7.2.1)."""
+        if self._closed:
+            return
+        if self._started_at is not None:
+            level = AlertLevel.WARNING
+            if not self._connected:
+                self._send_alert(level, AlertDescription.USER_CANCELED)
+            self._send_alert(level, AlertDescription.CLOSE_NOTIFY)
+        self._end(ClosedBy.US, AlertDescription.CLOSE_NOTIFY, "closed")
+
+    # --- records in -----------------------------------------------------------------------------
+
+    def _receive_record(self, record: Record) -> None:
+        # The version of records before the keys means nothing: hellos carry 1.0 (RFC 6347 section 4.2.1).
+        if record.version != DTLS_1_2 and record.epoch > 0:
+            self._drop("wrong version")
+        elif record.epoch in (0, self._read_epoch):
+            self._receive_current(record)
+        elif record.epoch == self._read_epoch + 1 == 1:
+            if len(self._early_records) < MAX_EARLY_RECORDS:
+                self._early_records.append(record)
+            else:
+                self._drop("too early")
+        else:
+            self._drop("wrong epoch")
+
+    def _receive_current(self, record: Record) -> None:
+        window = self._windows[record.epoch]
+        if not window.is_fresh(record.sequence):
+            self._drop("replayed")
+            return
+        plaintext = record.fragment
+        if record.epoch > 0:
+            assert self._read_protection is not None
+            try:
+                plaintext = self._read_protection.open_untrusted(record)
+            except RecordRejected:
+                self._drop("not authentic")
+                self._suspect_keys()
+                return
+        window.mark(record.sequence)
+        self.counters["records received"] += 1
+        if record.type == ContentType.APPLICATION_DATA:
+            self._receive_data(record, plaintext)
+        elif record.type == ContentType.HANDSHAKE:
+            self._receive_handshake(record, plaintext)
+        elif record.type == ContentType.CHANGE_CIPHER_SPEC:
+            self._receive_change_cipher_spec(record, plaintext)
+        elif record.type == ContentType.ALERT:
+            self._receive_alert(record, plaintext)
+        else:
+            self._drop("unknown content type")
+
+    def _suspect_keys(self) -> None:
+        if self._connected:
+            return
+        self._unreadable_records += 1
+        if self._unreadable_records >= MAX_UNREADABLE_RECORDS:
+            self._fail(
+                AlertDescription.DECRYPT_ERROR,
+                "the peer's keys differ from ours; its pre-shared key is not the one we know",
+            )
+
+    def _receive_data(self, record: Record, plaintext: bytes) -> None:
+        if record.epoch == 0:
+            self._drop("unprotected data")
+        elif not self._connected:
+            # It overtook the Finished, without which nobody has been authenticated.
+            self._drop("data before Finished")
+        else:
+            self._events.append(DataReceived(plaintext))
+
+    def _receive_alert(self, record: Record, plaintext: bytes) -> None:
+        """RFC 5246 section 7.2. Unprotected alerts count only while nothing better can come."""
+        if record.epoch != self._read_epoch or len(plaintext) != 2:
+            self._drop("alert out of place")
+            return
+        level, code = plaintext
+        try:
+            alert = AlertDescription(code)
+        except ValueError:
+            alert = None
+        label = alert.label if alert is not None else f"unknown alert {code}"
+        self._tell("alert received", alert=label, level=level)
+        if alert is AlertDescription.CLOSE_NOTIFY:
+            self._send_alert(AlertLevel.WARNING, AlertDescription.CLOSE_NOTIFY)
+            self._end(ClosedBy.PEER, alert, "the peer closed the association")
+        elif level == AlertLevel.FATAL:
+            meaning = alert.meaning if alert is not None else "which we do not know"
+            self._end(ClosedBy.PEER, alert, f"the peer refused with the alert {label}: {meaning}")
+        else:
+            self.counters["warnings received"] += 1
+
+    def _receive_change_cipher_spec(self, record: Record, plaintext: bytes) -> None:
+        if record.epoch != 0 or plaintext != CHANGE_CIPHER_SPEC_BODY or self._read_epoch != 0:
+            self._drop("ChangeCipherSpec out of place")
+            return
+        # It carries no message_seq: one that overtook the messages before it waits until they are there.
+        self._change_cipher_spec_came = True
+        self._advance()
+
+    # --- handshake messages in ------------------------------------------------------------------
+
+    def _receive_handshake(self, record: Record, plaintext: bytes) -> None:
+        for fragment in parse_fragments_untrusted(plaintext):
+            if self._closed:
+                return
+            if self._connected:
+                self._receive_late_fragment(record, fragment)
+            elif fragment.message_seq >= self._reassembler.next_seq and record.epoch != self._read_epoch:
+                self._drop("handshake message of the epoch before")
+            else:
+                self._receive_fragment(fragment)
+        self._advance()
+
+    def _receive_fragment(self, fragment: Fragment) -> None:
+        fate = self._reassembler.add(fragment)
+        if fate is Fate.DROPPED:
+            self._drop("handshake fragment beyond the bounds")
+        elif fate is Fate.REPEATED:
+            self._note_repetition(fragment)
+
+    def _receive_late_fragment(self, record: Record, fragment: Fragment) -> None:
+        """A handshake message after the handshake: a repetition, or an attempt to renegotiate."""
+        is_ours_to_refuse = HandshakeType.HELLO_REQUEST if self._client else HandshakeType.CLIENT_HELLO
+        if record.epoch > 0 and fragment.type == is_ours_to_refuse:
+            self._tell("renegotiation refused")
+            self._send_alert(AlertLevel.WARNING, AlertDescription.NO_RENEGOTIATION)
+        elif record.epoch == self._read_epoch and fragment.type == HandshakeType.FINISHED:
+            self._note_repetition(fragment)
+        else:
+            self._drop("handshake message after the handshake")
+
+    def _note_repetition(self, fragment: Fragment) -> None:
+        """RFC 6347 section 4.2.4: a repeated flight of the peer's means that ours did not come through.
+
+        The end of its last message stands for the whole flight, so one repetition is answered once. Before
+        the Finished anybody can forge one; so each spends a retry.
+        """
+        is_end_of_flight = fragment.message_seq == self._reassembler.next_seq - 1 and fragment.is_last
+        if not is_end_of_flight or self._flight is None:
+            return
+        if self._connected or self._timer.spend_retry():
+            self._resend("the peer repeated its flight")
+
+    def _advance(self) -> None:
+        """Hand over whatever has become whole and in order, and change over when it is time."""
+        while not self._closed and self._pending_signature is None and not self._connected:
+            if (message := self._reassembler.next_message()) is not None:
+                self._guard(lambda message=message: self._handshake.receive_untrusted(message))  # type: ignore[misc] # a default binds the loop's value
+            elif self._change_cipher_spec_came and self._handshake.awaits_change_cipher_spec:
+                self._change_read_epoch()
+            else:
+                return
+
+    def _change_read_epoch(self) -> None:
+        self._change_cipher_spec_came = False
+        self._reassembler.forget_unfinished()
+        self._read_epoch = 1
+        self._windows[1] = ReplayWindow()
+        self._handshake.receive_change_cipher_spec()
+        early, self._early_records = self._early_records, []
+        for record in early:
+            if not self._closed:
+                self._receive_current(record)
+
+    def _guard(self, step: Callable[[], None]) -> None:
+        """Run a step of the handshake; a rule that the peer broke ends the association."""
+        try:
+            step()
+        except HandshakeFailure as failure:
+            self._fail(failure.alert, str(failure))
+
+    # --- Link: what the handshake asks for ------------------------------------------------------
+
+    def send_flight(self, flight: Flight) -> None:
+        """Send a flight and keep it (see :class:`~twoway.dtls.handshake.Link`)."""
+        self._flight = flight
+        self._transmit(flight)
+        if flight.awaits_answer:
+            self._timer.start(self._now)
+        else:
+            self._timer.stop()
+
+    def install_keys(self, *, read: AEADProtection, write: AEADProtection) -> None:
+        """Make epoch 1 ready (see :class:`~twoway.dtls.handshake.Link`)."""
+        self._read_protection = read
+        self._writers[1] = _WriteEpoch(1, 0, write)
+
+    def request_signature(self, data: bytes, scheme: int) -> None:
+        """Ask the caller to sign (see :class:`~twoway.dtls.handshake.Link`)."""
+        self._pending_signature = SignatureRequest(data, scheme)
+        self._events.append(self._pending_signature)
+        self._timer.stop()  # The next move is ours.
+
+    def complete(self, connected: Connected) -> None:
+        """The handshake is good (see :class:`~twoway.dtls.handshake.Link`)."""
+        self._connected = connected
+        self._timer.stop()
+        if self._client:
+            self._flight = None  # The server's Finished shows that everything of ours came through.
+        self._events.append(connected)
+        self._tell("connected", suite=connected.suite, peer=connected.peer.uri)
+
+    def entered(self, state: State) -> None:
+        """Trace a state (see :class:`~twoway.dtls.handshake.Link`)."""
+        if not (self._client and state.name in ("START", "SERVER_HELLO")):
+            self._version = DTLS_1_2
+        self._tell("state entered", state=state.name)
+
+    # --- records out ----------------------------------------------------------------------------
+
+    def _transmit(self, flight: Flight) -> None:
+        for pieces in flight.pack(self._config.mtu_bytes, lambda epoch: self._writers[epoch].overhead_bytes):
+            self._datagrams.append(b"".join(self._encode(piece) for piece in pieces))
+        if any(item.epoch == 1 for item in flight.items):
+            self._write_epoch = 1
+
+    def _encode(self, piece: Piece) -> bytes:
+        return self._writers[piece.epoch].encode(piece.type, self._version, piece.plaintext)
+
+    def _resend(self, why: str) -> None:
+        assert self._flight is not None
+        self.counters["flights resent"] += 1
+        self._tell("flight resent", why=why)
+        self._transmit(self._flight)
+
+    def _send_record(self, kind: ContentType, plaintext: bytes) -> None:
+        self._datagrams.append(self._writers[self._write_epoch].encode(kind, self._version, plaintext))
+
+    def _send_alert(self, level: AlertLevel, alert: AlertDescription) -> None:
+        self._tell("alert sent", alert=alert.label, level=level.value)
+        self._send_record(ContentType.ALERT, bytes([level, alert]))
+
+    # --- endings --------------------------------------------------------------------------------
+
+    def _fail(self, alert: AlertDescription, reason: str) -> None:
+        self._send_alert(AlertLevel.FATAL, alert)
+        self._end(ClosedBy.US, alert, reason)
+
+    def _give_up(self) -> None:
+        self._end(ClosedBy.TIMEOUT, None, "the peer did not answer in time")
+
+    def _end(self, by: ClosedBy, alert: AlertDescription | None, reason: str) -> None:
+        self._closed = Closed(by, alert, reason, self._connected is not None)
+        self._timer.stop()
+        self._flight = None
+        self._early_records.clear()
+        self._reassembler.forget_unfinished()
+        self._events.append(self._closed)
+        self._tell("closed", by=by.value, reason=reason)
+
+    # --- seeing ---------------------------------------------------------------------------------
+
+    def _drop(self, why: str) -> None:
+        self.counters[f"dropped: {why}"] += 1
+        self._tell("record dropped", why=why)
+
+    def _tell(self, what: str, **data: object) -> None:
+        if self._trace is not ignore:
+            self._trace(TraceEvent(what, self._name, data))

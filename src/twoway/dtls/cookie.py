@@ -1,0 +1,139 @@
+"""The stateless cookie exchange: RFC 6347 section 4.2.1.
+
+Theory of operation. A ClientHello costs its sender nothing and its source address may be a lie. So until
+the sender has shown that it receives what is sent to that address, this gate
+
+- keeps nothing: the cookie is an HMAC over the address and the hello's parameters, under a secret that
+  only this process knows, and can be checked without having been remembered;
+- computes nothing dear: one HMAC;
+- sends less than it got: a HelloVerifyRequest of 60 bytes for a hello of at least 67;
+- gives nothing away: hellos without a cookie, with a stale one and with a forged one look alike to the
+  sender, who gets a fresh cookie in each case.
+
+The secret is renewed by the clock that the caller hands in; the one before stays valid for another
+interval, so a cookie lives one to two intervals. A hello that is spread over several fragments is dropped:
+putting it together would need memory for an unverified address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.hazmat.primitives import constant_time, hashes, hmac
+
+from twoway.dtls.alerts import HandshakeFailure
+from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType, parse_fragments_untrusted
+from twoway.dtls.messages.hello import ClientHello, HelloVerifyRequest
+from twoway.dtls.record import DTLS_1_0, ContentType, Record, encode_record, split_datagram_untrusted
+from twoway.dtls.wire import integers, vector
+
+COOKIE_BYTES: Final = 32
+SECRET_BYTES: Final = 32
+
+
+@dataclass(frozen=True)
+class HelloVerify:
+    """Send this datagram back and forget that anybody asked."""
+
+    datagram: bytes
+
+
+@dataclass(frozen=True)
+class AcceptedHello:
+    """A ClientHello whose sender receives at its address: an association may be made from it."""
+
+    hello: ClientHello
+    message: HandshakeMessage
+    """The hello as a message, for the transcript."""
+    record_sequence: int
+    """The sequence number of its record: our first record takes the same (RFC 6347 section 4.2.1)."""
+
+
+class HelloGate:
+    """Decides which ClientHello is worth memory.
+
+    Args:
+        entropy: returns that many random bytes, like ``os.urandom``.
+        rotate_interval: seconds until the secret is renewed.
+    """
+
+    def __init__(self, *, entropy: Callable[[int], bytes], rotate_interval: float = 60.0) -> None:
+        self._entropy = entropy
+        self._rotate_interval = rotate_interval
+        self._secret = entropy(SECRET_BYTES)
+        self._previous_secret = entropy(SECRET_BYTES)
+        self._rotated_at: float | None = None
+
+    def receive_untrusted(
+        self, datagram: bytes, address: bytes, now: float
+    ) -> HelloVerify | AcceptedHello | None:
+        """Judge a datagram from an address without an association; never raises.
+
+        Args:
+            datagram: the UDP payload.
+            address: the sender's address and port in one unambiguous form.
+            now: monotonic seconds.
+
+        Returns:
+            What to send back, or the hello to build an association from, or None: drop it.
+        """
+        self._rotate(now)
+        records, _ = split_datagram_untrusted(datagram)
+        if not records:
+            return None
+        message = _whole_client_hello_untrusted(records[0])
+        if message is None:
+            return None
+        try:
+            hello = ClientHello.parse_untrusted(message.body)
+        except HandshakeFailure:
+            return None
+        if hello.cookie and self._is_ours(hello, address):
+            return AcceptedHello(hello, message, records[0].sequence)
+        return HelloVerify(self._verify_request(hello, address, message.message_seq, records[0].sequence))
+
+    def _verify_request(self, hello: ClientHello, address: bytes, message_seq: int, sequence: int) -> bytes:
+        # Section 4.2.1: the version is DTLS 1.0 whatever will be negotiated, and the record takes the
+        # number of the hello's record.
+        request = HelloVerifyRequest(DTLS_1_0, _cookie(self._secret, hello, address))
+        message = HandshakeMessage(HandshakeType.HELLO_VERIFY_REQUEST, message_seq, request.encode())
+        return encode_record(ContentType.HANDSHAKE, DTLS_1_0, 0, sequence, message.encode())
+
+    def _is_ours(self, hello: ClientHello, address: bytes) -> bool:
+        return any(
+            constant_time.bytes_eq(_cookie(secret, hello, address), hello.cookie)
+            for secret in (self._secret, self._previous_secret)
+        )
+
+    def _rotate(self, now: float) -> None:
+        if self._rotated_at is None:
+            self._rotated_at = now
+        elapsed = now - self._rotated_at
+        if elapsed < self._rotate_interval:
+            return
+        # After a quiet time of two intervals even the current secret's cookies are too old.
+        outlived = elapsed >= 2 * self._rotate_interval
+        self._previous_secret = self._entropy(SECRET_BYTES) if outlived else self._secret
+        self._secret = self._entropy(SECRET_BYTES)
+        self._rotated_at = now
+
+
+def _whole_client_hello_untrusted(record: Record) -> HandshakeMessage | None:
+    if record.type != ContentType.HANDSHAKE or record.epoch != 0:
+        return None
+    fragment = next(parse_fragments_untrusted(record.fragment), None)
+    if fragment is None or fragment.type != HandshakeType.CLIENT_HELLO or not fragment.is_whole:
+        return None
+    return HandshakeMessage(fragment.type, fragment.message_seq, fragment.data)
+
+
+def _cookie(secret: bytes, hello: ClientHello, address: bytes) -> bytes:
+    """HMAC(secret, address, client parameters); each part with its length, so none can run into the next."""
+    mac = hmac.HMAC(secret, hashes.SHA256())
+    mac.update(vector(2, address))
+    mac.update(hello.parameters())
+    mac.update(integers(2, 2, hello.suites))
+    mac.update(vector(1, hello.compressions))
+    return mac.finalize()

@@ -1,0 +1,218 @@
+"""What both sides of a handshake share: transcript, message numbers, key schedule, Finished.
+
+The two sides are :mod:`twoway.dtls.client` and :mod:`twoway.dtls.server`, one function a state. They see
+whole messages in order and say what to send through a :class:`Link`; records, fragments, timers and
+retransmission are the link's business.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Final, NoReturn, Protocol
+
+from cryptography.hazmat.primitives import constant_time
+
+from twoway.dtls import keys
+from twoway.dtls.alerts import AlertDescription, HandshakeFailure
+from twoway.dtls.config import DTLSConfig
+from twoway.dtls.events import Connected
+from twoway.dtls.flights import Flight, FlightItem
+from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
+from twoway.dtls.messages.hello import Extensions, ExtensionType
+from twoway.dtls.protection import AEADProtection
+from twoway.dtls.signatures import SignatureScheme, sign
+from twoway.dtls.states import State
+from twoway.dtls.suites import CipherSuite
+from twoway.identity import Identity
+
+EMPTY_RENEGOTIATION_INFO: Final = b"\x00"  # RFC 5746 section 3.2: renegotiated_connection of length 0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a handshake may not fetch by itself."""
+
+    config: DTLSConfig
+    entropy: Callable[[int], bytes]
+    wall_clock: Callable[[], datetime]
+
+
+class Link(Protocol):
+    """What a handshake asks of the association around it."""
+
+    def send_flight(self, flight: Flight) -> None:
+        """Send a flight and keep it for retransmission."""
+
+    def install_keys(self, *, read: AEADProtection, write: AEADProtection) -> None:
+        """Make epoch 1 ready. Reading starts at the peer's ChangeCipherSpec, writing at ours."""
+
+    def request_signature(self, data: bytes, scheme: int) -> None:
+        """Ask the caller to sign; :meth:`Handshake.signed` follows."""
+
+    def complete(self, connected: Connected) -> None:
+        """The handshake is over and good."""
+
+    def entered(self, state: State) -> None:
+        """The handshake has entered a state."""
+
+
+class Handshake(ABC):
+    """One side's handshake.
+
+    Args:
+        surroundings: configuration, randomness and time.
+        link: who sends and receives for us.
+        first_seq: the message_seq of our first message.
+    """
+
+    is_client: ClassVar[bool]
+    state: State
+
+    def __init__(self, surroundings: Surroundings, link: Link, first_seq: int) -> None:
+        self._config = surroundings.config
+        self._entropy = surroundings.entropy
+        self._wall_clock = surroundings.wall_clock
+        self._link = link
+        self._next_seq = first_seq
+        self._transcript = b""
+        self._flight: list[FlightItem] = []
+        self._client_random = b""
+        self._server_random = b""
+        self._suite: CipherSuite | None = None
+        self._group: str | None = None
+        self._peer: Identity | None = None
+        self._has_extended_master_secret = False
+        self._master_secret = b""
+        self._on_signature: Callable[[bytes], None] | None = None
+
+    # --- what the association calls -------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def awaits_change_cipher_spec(self) -> bool:
+        """Whether the peer's ChangeCipherSpec is the next thing that may come."""
+
+    @abstractmethod
+    def receive_change_cipher_spec(self) -> None:
+        """The peer speaks epoch 1 from here on."""
+
+    @abstractmethod
+    def receive_untrusted(self, message: HandshakeMessage) -> None:
+        """Take the peer's next message, whole and in order.
+
+        Raises:
+            HandshakeFailure: the handshake is over and the peer is to be told why.
+        """
+
+    def signed(self, signature: bytes) -> None:
+        """The caller's key has signed what was asked for."""
+        assert self._on_signature is not None, "no signature was asked for"
+        proceed, self._on_signature = self._on_signature, None
+        proceed(signature)
+
+    # --- transcript (RFC 6347 section 4.2.6) ----------------------------------------------------
+
+    def _note(self, message: HandshakeMessage) -> None:
+        self._transcript += message.encode()
+
+    def _say(self, kind: HandshakeType, body: bytes, *, epoch: int = 0) -> None:
+        """Put a message of ours into the flight and the transcript."""
+        message = HandshakeMessage(kind, self._next_seq, body)
+        self._next_seq += 1
+        self._note(message)
+        self._flight.append(FlightItem(epoch, message))
+
+    def _send_flight(self, *, awaits_answer: bool) -> None:
+        flight = Flight(tuple(self._flight), awaits_answer)
+        self._flight = []
+        self._link.send_flight(flight)
+
+    # --- key schedule ---------------------------------------------------------------------------
+
+    def _derive_keys(self, premaster: bytes) -> None:
+        """Make the master secret and epoch 1's keys; the transcript ends with ClientKeyExchange."""
+        assert self._suite is not None
+        if self._has_extended_master_secret:
+            session_hash = keys.sha256(self._transcript)  # RFC 7627 section 3
+            self._master_secret = keys.extended_master_secret(premaster, session_hash)
+        else:
+            self._master_secret = keys.master_secret(premaster, self._client_random, self._server_random)
+        block = keys.key_block(self._master_secret, self._client_random, self._server_random)
+        client = self._suite.protection(block.client_key, block.client_iv)
+        server = self._suite.protection(block.server_key, block.server_iv)
+        read, write = (server, client) if self.is_client else (client, server)
+        self._link.install_keys(read=read, write=write)
+
+    def _accept_extended_master_secret(self, extensions: Extensions) -> None:
+        """RFC 7627 section 5.3: go without only where that is allowed by name."""
+        self._has_extended_master_secret = ExtensionType.EXTENDED_MASTER_SECRET in extensions
+        if (
+            not self._has_extended_master_secret
+            and not self._config.unsafe_allow_missing_extended_master_secret
+        ):
+            raise HandshakeFailure(
+                AlertDescription.HANDSHAKE_FAILURE,
+                "the peer does not know the extended master secret (RFC 7627)",
+            )
+
+    # --- signatures -----------------------------------------------------------------------------
+
+    def _sign(self, scheme: SignatureScheme, data: bytes, then: Callable[[bytes], None]) -> bool:
+        """Sign now with a key at hand and go on, or ask for it.
+
+        Returns:
+            Whether ``then`` has been called already.
+        """
+        assert self._config.certificate is not None
+        if (private_key := self._config.certificate.private_key) is not None:
+            then(sign(private_key, scheme, data))
+            return True
+        self._on_signature = then
+        self._link.request_signature(data, scheme)
+        return False
+
+    # --- Finished (RFC 5246 section 7.4.9) ------------------------------------------------------
+
+    def _say_finished(self) -> None:
+        """Put ChangeCipherSpec and Finished into the flight."""
+        self._flight.append(FlightItem(0, None))
+        body = self._verify_data(of_client=self.is_client)
+        self._say(HandshakeType.FINISHED, body, epoch=1)
+
+    def _check_finished(self, message: HandshakeMessage) -> None:
+        expected = self._verify_data(of_client=not self.is_client)
+        if not constant_time.bytes_eq(expected, message.body):
+            raise HandshakeFailure(
+                AlertDescription.DECRYPT_ERROR, "the peer's Finished does not match this handshake"
+            )
+        self._note(message)
+
+    def _verify_data(self, *, of_client: bool) -> bytes:
+        return keys.verify_data(
+            self._master_secret, of_client=of_client, handshake_hash=keys.sha256(self._transcript)
+        )
+
+    def _complete(self) -> None:
+        assert self._peer is not None
+        assert self._suite is not None
+        kind = "x509 mutual" if self._suite.key_exchange.uses_certificates else "psk"
+        self._link.complete(Connected(self._peer, self._suite.name, self._group, kind))
+        self._transcript = self._master_secret = b""
+
+    # --- states ---------------------------------------------------------------------------------
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._link.entered(state)
+
+    def _refuse_unexpected(self, message: HandshakeMessage) -> NoReturn:
+        try:
+            came = HandshakeType(message.type).label
+        except ValueError:
+            came = f"a message of type {message.type}"
+        raise HandshakeFailure(
+            AlertDescription.UNEXPECTED_MESSAGE, f"the peer sent {came} while {self.state.value} was due"
+        )

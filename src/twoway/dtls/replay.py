@@ -1,0 +1,39 @@
+"""The anti-replay window of RFC 6347 section 4.1.2.6 (after RFC 4303 section 3.4.3).
+
+A record is asked about before it is decrypted, and marked only after it proved authentic: a forged
+record must not be able to move the window.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+WINDOW_RECORDS: Final = 64
+"""The size that the RFC recommends; at least 32 is required."""
+
+
+class ReplayWindow:
+    """Which sequence numbers of one epoch have been seen."""
+
+    __slots__ = ("_highest", "_seen")
+
+    def __init__(self) -> None:
+        self._highest = -1
+        self._seen = 0  # bit i: the sequence number (highest - i)
+
+    def is_fresh(self, sequence: int) -> bool:
+        """Tell whether ``sequence`` is neither seen nor too old to say."""
+        behind = self._highest - sequence
+        if behind < 0:
+            return True
+        return behind < WINDOW_RECORDS and not self._seen >> behind & 1
+
+    def mark(self, sequence: int) -> None:
+        """Remember an authentic record's number."""
+        ahead = sequence - self._highest
+        if ahead > 0:
+            shifted = self._seen << ahead if ahead < WINDOW_RECORDS else 0
+            self._seen = (shifted | 1) & ((1 << WINDOW_RECORDS) - 1)
+            self._highest = sequence
+        else:
+            self._seen |= 1 << -ahead

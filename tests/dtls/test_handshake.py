@@ -1,0 +1,83 @@
+"""The ordinary course: who connects with whom, and what both learn."""
+
+from __future__ import annotations
+
+import pytest
+from dtls_pair import PSK_NAME, Pair, client_config, psk_client_config, psk_server_config, server_config
+from small_pki import small_pki
+
+from twoway.dtls import CertificateCredential, NamedGroup, SignatureScheme, suites
+from twoway.dtls.signatures import sign
+from twoway.identity import PSKIdentity
+
+CERTIFICATE_SUITES = [
+    (suites.ECDHE_ECDSA_AES_128_GCM, "publisher_p256"),
+    (suites.ECDHE_ECDSA_AES_128_CCM, "publisher_p256"),
+    (suites.ECDHE_ECDSA_AES_128_CCM_8, "publisher_p256"),
+    (suites.ECDHE_RSA_AES_128_GCM, "publisher_rsa"),
+]
+
+
+@pytest.mark.parametrize("group", list(NamedGroup))
+@pytest.mark.parametrize("client", ["subscriber", "publisher_rsa"])
+@pytest.mark.parametrize(("suite", "server"), CERTIFICATE_SUITES)
+def test_certificates_prove_both_sides(suite, server, client, group):
+    pki = small_pki()
+    pair = Pair(
+        client_config(getattr(pki, client), suites=(suite,), groups=(group,)),
+        server_config(getattr(pki, server)),
+    ).connect()
+    assert pair.client.connected.suite == pair.server.connected.suite == suite.name
+    assert pair.client.connected.group == pair.server.connected.group == group.label
+    assert pair.client.connected.peer == getattr(pki, server).identity
+    assert pair.server.connected.peer == getattr(pki, client).identity
+    assert pair.client.connected.kind == "x509 mutual"
+
+
+@pytest.mark.parametrize("suite", [suites.PSK_AES_128_GCM, suites.PSK_AES_128_CCM_8])
+def test_a_shared_key_proves_both_sides(suite):
+    pair = Pair(psk_client_config(suites=(suite,)), psk_server_config()).connect()
+    assert pair.client.connected.suite == pair.server.connected.suite == suite.name
+    assert pair.client.connected.peer == pair.server.connected.peer == PSKIdentity(PSK_NAME)
+    assert pair.client.connected.kind == "psk"
+
+
+@pytest.mark.parametrize("scheme", [SignatureScheme.RSA_PSS_RSAE_SHA256, SignatureScheme.RSA_PKCS1_SHA256])
+def test_rsa_signs_with_the_scheme_that_both_take(scheme):
+    rsa = small_pki().publisher_rsa
+    Pair(client_config(rsa, signature_schemes=(scheme,)), server_config(rsa)).connect()
+
+
+def test_data_travels_both_ways_and_keeps_its_boundaries():
+    pair = Pair().connect()
+    for data in (b"", b"one", b"two", bytes(1100)):
+        pair.client.send(data)
+        pair.server.send(data + b"!")
+    pair.run()
+    assert pair.server.received == [b"", b"one", b"two", bytes(1100)]
+    assert pair.client.received == [b"!", b"one!", b"two!", bytes(1100) + b"!"]
+
+
+def test_a_key_elsewhere_signs_when_asked():
+    pki = small_pki()
+    pair = Pair(
+        client_config(certificate=CertificateCredential(pki.subscriber.chain)),
+        server_config(certificate=CertificateCredential(pki.publisher_p256.chain)),
+    )
+    requests = []
+
+    def answer(request):
+        requests.append(request)
+        key = pki.publisher_p256.private_key if len(requests) == 1 else pki.subscriber.private_key
+        return sign(key, SignatureScheme(request.scheme), request.data)
+
+    pair.signer = answer
+    pair.connect()
+    assert len(requests) == 2
+
+
+def test_a_full_handshake_takes_six_flights():
+    pair = Pair().connect()
+    assert [datagram.to_server for datagram in pair.sent] == [True, False, True, False, True, False] or len(
+        pair.sent
+    ) <= 10

@@ -1,0 +1,227 @@
+"""Two engines and the wire between them, in virtual time.
+
+    pair = Pair(client=client_config(), server=server_config())
+    pair.connect()                      # everything arrives
+    pair.client.send(b"x"); pair.run()
+    pair.server.received == [b"x"]
+
+The wire is a function that a test scripts: it sees every datagram with its direction and number, and
+returns what arrives instead: nothing, the same, several, damaged ones, or one that comes later.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from small_pki import NOW, Credential, small_pki
+
+from twoway.dtls import (
+    AcceptedHello,
+    Association,
+    CertificateCredential,
+    Closed,
+    Connected,
+    DataReceived,
+    DTLSConfig,
+    Event,
+    HelloGate,
+    HelloVerify,
+    PSKCredential,
+    SignatureRequest,
+)
+from twoway.dtls.record import Record, split_datagram_untrusted
+from twoway.trace import TraceEvent
+
+PSK = bytes(range(16))
+PSK_NAME = b"sensor-7"
+LATENCY = 0.01
+"""Seconds that a datagram travels."""
+
+
+def certificate_of(credential: Credential) -> CertificateCredential:
+    return CertificateCredential(credential.chain, credential.private_key)  # type: ignore[arg-type]
+
+
+def client_config(credential: Credential | None = None, **changes: object) -> DTLSConfig:
+    """A client with a certificate."""
+    credential = credential or small_pki().subscriber
+    config = DTLSConfig(certificate=certificate_of(credential), trust=small_pki().trust)
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def server_config(credential: Credential | None = None, **changes: object) -> DTLSConfig:
+    """A server with a certificate."""
+    return client_config(credential or small_pki().publisher_p256, **changes)
+
+
+def psk_client_config(key: bytes = PSK, name: bytes = PSK_NAME, **changes: object) -> DTLSConfig:
+    return replace(DTLSConfig(psk=PSKCredential(name, key)), **changes)  # type: ignore[arg-type]
+
+
+def psk_server_config(**changes: object) -> DTLSConfig:
+    return replace(DTLSConfig(psk_lookup={PSK_NAME: PSK}.get), **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class Datagram:
+    """One datagram on the wire."""
+
+    to_server: bool
+    number: int
+    """Counted from 0 over both directions, in the order of sending."""
+    data: bytes
+
+    @property
+    def records(self) -> list[Record]:
+        return split_datagram_untrusted(self.data)[0]
+
+
+Wire = Callable[[Datagram], Iterable[tuple[float, bytes]]]
+"""Takes what was sent, returns what arrives: pairs of (extra delay in seconds, bytes)."""
+
+
+def everything(datagram: Datagram) -> Iterable[tuple[float, bytes]]:
+    return [(0.0, datagram.data)]
+
+
+@dataclass
+class Side:
+    """One engine and what it has said so far."""
+
+    association: Association | None = None
+    events: list[Event] = field(default_factory=list)
+    trace: list[TraceEvent] = field(default_factory=list)
+
+    @property
+    def connected(self) -> Connected | None:
+        return next((event for event in self.events if isinstance(event, Connected)), None)
+
+    @property
+    def closed(self) -> Closed | None:
+        return next((event for event in self.events if isinstance(event, Closed)), None)
+
+    @property
+    def received(self) -> list[bytes]:
+        return [event.data for event in self.events if isinstance(event, DataReceived)]
+
+    def send(self, data: bytes) -> None:
+        assert self.association is not None
+        self.association.send(data)
+
+    def traced(self, name: str) -> list[TraceEvent]:
+        return [event for event in self.trace if event.name == name]
+
+
+class Pair:
+    """A client, a gate, a server, and a wire; time is virtual.
+
+    `answer_signature(request, key)` stands in for a key elsewhere where a config has no private key.
+    """
+
+    def __init__(
+        self, client: DTLSConfig | None = None, server: DTLSConfig | None = None, *, wire: Wire = everything, seed: int = 1
+    ) -> None:
+        self.wire = wire
+        self.now = 0.0
+        self.random = random.Random(seed)
+        self.entropy = self.random.randbytes
+        self.sent: list[Datagram] = []
+        self._travelling: list[tuple[float, int, bool, bytes]] = []
+        self._ties = itertools.count()
+        self._server_config = server or server_config()
+        self.gate = HelloGate(entropy=self.entropy)
+        self.client = Side()
+        self.server = Side()
+        self.client.association = Association.client(
+            client or client_config(),
+            entropy=self.entropy,
+            wall_clock=lambda: NOW,
+            trace=self.client.trace.append,
+        )
+        self.signer: Callable[[SignatureRequest], bytes | None] | None = None
+
+    def start(self) -> None:
+        self.client.association.start(self.now)
+        self.drain(self.client)
+
+    def connect(self) -> Pair:
+        """Run until both sides are connected; fail loudly if they are not."""
+        self.start()
+        self.run()
+        assert self.client.connected, self.client.events
+        assert self.server.connected, self.server.events
+        return self
+
+    def run(self, until: float = 600.0) -> None:
+        """Deliver and fire timers until nothing is left to happen, or `until` seconds are over."""
+        self.drain(self.client)
+        self.drain(self.server)
+        while (at := self._next_at()) is not None and at <= until:
+            self.now = max(self.now, at)
+            if self._travelling and self._travelling[0][0] <= self.now:
+                _, _, to_server, data = heapq.heappop(self._travelling)
+                self.deliver(data, to_server=to_server)
+            for side in (self.client, self.server):
+                deadline = side.association.next_deadline() if side.association else None
+                if deadline is not None and deadline <= self.now:
+                    side.association.handle_timer(self.now)
+                    self.drain(side)
+
+    def deliver(self, data: bytes, *, to_server: bool) -> None:
+        """Let bytes arrive right now."""
+        if not to_server:
+            self.client.association.receive_datagram(data, self.now)
+            self.drain(self.client)
+        elif self.server.association is None:
+            self._knock(data)
+        else:
+            self.server.association.receive_datagram(data, self.now)
+            self.drain(self.server)
+
+    def drain(self, side: Side) -> None:
+        """Take all outputs of a side: datagrams onto the wire, events into its list."""
+        if side.association is None:
+            return
+        while True:
+            for data in side.association.datagrams_to_send():
+                self._put(data, to_server=side is self.client)
+            event = side.association.next_event()
+            if event is None:
+                return
+            side.events.append(event)
+            if isinstance(event, SignatureRequest) and self.signer is not None:
+                side.association.answer(event, self.signer(event), self.now)
+
+    def _knock(self, data: bytes) -> None:
+        verdict = self.gate.receive_untrusted(data, b"client", self.now)
+        if isinstance(verdict, HelloVerify):
+            self._put(verdict.datagram, to_server=False)
+        elif isinstance(verdict, AcceptedHello):
+            self.server.association = Association.server(
+                self._server_config,
+                verdict,
+                entropy=self.entropy,
+                wall_clock=lambda: NOW,
+                trace=self.server.trace.append,
+            )
+            self.server.association.start(self.now)
+            self.drain(self.server)
+
+    def _put(self, data: bytes, *, to_server: bool) -> None:
+        datagram = Datagram(to_server, len(self.sent), data)
+        self.sent.append(datagram)
+        for delay, arriving in self.wire(datagram):
+            heapq.heappush(
+                self._travelling, (self.now + LATENCY + delay, next(self._ties), to_server, arriving)
+            )
+
+    def _next_at(self) -> float | None:
+        times = [self._travelling[0][0]] if self._travelling else []
+        for side in (self.client, self.server):
+            if side.association and (deadline := side.association.next_deadline()) is not None:
+                times.append(deadline)
+        return min(times, default=None)
