@@ -6,7 +6,8 @@ import pytest
 from dtls_pair import PSK_NAME, Pair, client_config, psk_client_config, psk_server_config, server_config
 from small_pki import small_pki
 
-from twoway.dtls import CertificateCredential, NamedGroup, SignatureScheme, suites
+from twoway.dtls import CertificateCredential, SignatureScheme, suites
+from twoway.dtls.groups import DEFAULT_GROUPS
 from twoway.dtls.signatures import sign
 from twoway.identity import PSKIdentity
 
@@ -18,17 +19,17 @@ CERTIFICATE_SUITES = [
 ]
 
 
-@pytest.mark.parametrize("group", list(NamedGroup))
+@pytest.mark.parametrize("groups", [DEFAULT_GROUPS, DEFAULT_GROUPS[::-1]], ids=["x25519", "secp256r1"])
 @pytest.mark.parametrize("client", ["subscriber", "publisher_rsa"])
 @pytest.mark.parametrize(("suite", "server"), CERTIFICATE_SUITES)
-def test_certificates_prove_both_sides(suite, server, client, group):
+def test_certificates_prove_both_sides(suite, server, client, groups):
     pki = small_pki()
     pair = Pair(
-        client_config(getattr(pki, client), suites=(suite,), groups=(group,)),
-        server_config(getattr(pki, server)),
+        client_config(getattr(pki, client), suites=(suite,)),
+        server_config(getattr(pki, server), groups=groups),
     ).connect()
     assert pair.client.connected.suite == pair.server.connected.suite == suite.name
-    assert pair.client.connected.group == pair.server.connected.group == group.label
+    assert pair.client.connected.group == pair.server.connected.group == groups[0].label
     assert pair.client.connected.peer == getattr(pki, server).identity
     assert pair.server.connected.peer == getattr(pki, client).identity
     assert pair.client.connected.kind == "x509 mutual"
