@@ -1,0 +1,44 @@
+# What a person does with this checkout. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types layers unit set-up system-packages lock clean
+
+RUN := .venv/bin
+# Two workers suit two cores; the tests of lossy wires are bound by the processor, the peers' by waiting.
+WORKERS ?= 4
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+demo: set-up ## set up, then play the main job: six parties, real sockets, real refusals
+	@$(RUN)/twoway demo
+
+test: system-packages check unit ## set up with the foreign programs, then run every check and test
+
+check: lint types layers ## the checks that run nothing
+
+lint: set-up ## ruff: style and likely mistakes
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+
+types: set-up ## mypy, strict
+	$(RUN)/mypy
+
+layers: set-up ## import-linter: the house stands
+	$(RUN)/lint-imports
+
+unit: set-up ## pytest alone
+	$(RUN)/pytest -n $(WORKERS)
+
+set-up:
+	@scripts/set-up
+
+system-packages: ## install the foreign programs of the tests, where that is allowed
+	@scripts/set-up --system
+
+lock: set-up ## choose versions anew and write requirements.lock (needs uv)
+	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url --no-annotate --upgrade -o requirements.lock
+
+clean: ## remove everything that can be made again
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
