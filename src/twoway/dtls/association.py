@@ -17,6 +17,7 @@ from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
 from twoway.dtls.client import ClientHandshake
 from twoway.dtls.config import DTLSConfig
 from twoway.dtls.cookie import AcceptedHello
+from twoway.dtls.epochs import ReadEpoch, RecordReplayed, WriteEpoch
 from twoway.dtls.events import Closed, ClosedBy, Connected, DataReceived, Event, SignatureRequest
 from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY, Flight, Piece, RetransmissionTimer
 from twoway.dtls.handshake import Handshake, Surroundings
@@ -27,13 +28,10 @@ from twoway.dtls.record import (
     DTLS_1_0,
     DTLS_1_2,
     MAX_PLAINTEXT_BYTES,
-    MAX_SEQUENCE,
     ContentType,
     Record,
-    encode_record,
     split_datagram_untrusted,
 )
-from twoway.dtls.replay import ReplayWindow
 from twoway.dtls.server import ServerHandshake
 from twoway.dtls.states import State
 from twoway.errors import CallerError
@@ -45,34 +43,6 @@ MAX_EARLY_RECORDS: Final = 8
 MAX_UNREADABLE_RECORDS: Final = 3
 """After so many unreadable records where a Finished is due, the keys differ: say so, instead of letting
 both sides run into their timers. One forged record is not enough to end a handshake."""
-
-MAX_DATA_SEQUENCE: Final = MAX_SEQUENCE - 2**16
-"""The last sequence numbers are kept for alerts and repeated flights, which must always be possible."""
-
-
-class _WriteEpoch:
-    """The sending side of one epoch."""
-
-    __slots__ = ("number", "protection", "sequence")
-
-    def __init__(self, number: int, sequence: int, protection: AEADProtection | None) -> None:
-        self.number = number
-        self.sequence = sequence
-        self.protection = protection
-
-    @property
-    def overhead_bytes(self) -> int:
-        return self.protection.overhead_bytes if self.protection else 0
-
-    def encode(self, kind: int, version: int, plaintext: bytes) -> bytes:
-        """Make the next record. Its sequence number is gone whatever becomes of the record."""
-        sequence = self.sequence
-        assert sequence <= MAX_SEQUENCE, "a sequence number must never wrap"
-        self.sequence = sequence + 1
-        fragment = (
-            self.protection.seal(kind, self.number, sequence, plaintext) if self.protection else plaintext
-        )
-        return encode_record(kind, version, self.number, sequence, fragment)
 
 
 class Association:
@@ -120,12 +90,11 @@ class Association:
         )
         # RFC 6347 section 4.2.1: a server goes on with the sequence number of the hello's record.
         first_sequence = accepted.record_sequence if accepted else 0
-        self._writers = {0: _WriteEpoch(0, first_sequence, None)}
+        self._writers = {0: WriteEpoch(0, first_sequence, None)}
         self._write_epoch = 0
         self._version = DTLS_1_2 if accepted else DTLS_1_0
         self._read_epoch = 0
-        self._windows = {0: ReplayWindow()}
-        self._read_protection: AEADProtection | None = None
+        self._readers = {0: ReadEpoch(None)}
         self._change_cipher_spec_came = False
         self._early_records: list[Record] = []
         self._unreadable_records = 0
@@ -138,7 +107,7 @@ class Association:
         else:
             self._handshake = self._server = ServerHandshake(surroundings, self, accepted)
             self._reassembler = Reassembler(next_seq=accepted.message.message_seq + 1)
-            self._windows[0].mark(accepted.record_sequence)
+            self._readers[0].window.mark(accepted.record_sequence)
 
     @classmethod
     def client(
@@ -266,7 +235,7 @@ class Association:
         """
         if not self.established:
             raise CallerError("the association is not connected")
-        if self._writers[self._write_epoch].sequence > MAX_DATA_SEQUENCE:
+        if not self._writers[self._write_epoch].has_room_for_data:
             raise CallerError("the association's sequence numbers are used up", remedy="connect again")
         if len(data) > MAX_PLAINTEXT_BYTES:
             raise CallerError(f"a record holds {MAX_PLAINTEXT_BYTES} bytes, not {len(data)}")
@@ -320,20 +289,15 @@ class Association:
             self._drop("wrong epoch")
 
     def _receive_current(self, record: Record) -> None:
-        window = self._windows[record.epoch]
-        if not window.is_fresh(record.sequence):
+        try:
+            plaintext = self._readers[record.epoch].open_untrusted(record)
+        except RecordReplayed:
             self._drop("replayed")
             return
-        plaintext = record.fragment
-        if record.epoch > 0:
-            assert self._read_protection is not None
-            try:
-                plaintext = self._read_protection.open_untrusted(record)
-            except RecordRejected:
-                self._drop("not authentic")
-                self._suspect_keys()
-                return
-        window.mark(record.sequence)
+        except RecordRejected:
+            self._drop("not authentic")
+            self._suspect_keys()
+            return
         self.counters["records received"] += 1
         if record.type == ContentType.APPLICATION_DATA:
             self._receive_data(record, plaintext)
@@ -452,7 +416,6 @@ class Association:
         self._change_cipher_spec_came = False
         self._reassembler.forget_unfinished()
         self._read_epoch = 1
-        self._windows[1] = ReplayWindow()
         self._handshake.receive_change_cipher_spec()
         early, self._early_records = self._early_records, []
         for record in early:
@@ -479,8 +442,8 @@ class Association:
 
     def install_keys(self, *, read: AEADProtection, write: AEADProtection) -> None:
         """Make epoch 1 ready (see :class:`~twoway.dtls.handshake.Link`)."""
-        self._read_protection = read
-        self._writers[1] = _WriteEpoch(1, 0, write)
+        self._readers[1] = ReadEpoch(read)
+        self._writers[1] = WriteEpoch(1, 0, write)
 
     def request_signature(self, data: bytes, scheme: int) -> None:
         """Ask the caller to sign (see :class:`~twoway.dtls.handshake.Link`)."""

@@ -12,8 +12,9 @@ from twoway.dtls.suites import DEFAULT_SUITES, CipherSuite
 from twoway.errors import ConfigurationError
 from twoway.pki import TrustStore
 
-MIN_MTU_BYTES: Final = 128
-"""Below this a record's and a message's headers leave too little to be worth sending."""
+MIN_MTU_BYTES: Final = 150
+"""A hello with a cookie of 32 bytes takes 144. It has to fit one datagram: a server that keeps nothing for
+an unverified address cannot put fragments of it together (RFC 6347 section 4.2.1)."""
 MAX_MTU_BYTES: Final = 2**14
 
 

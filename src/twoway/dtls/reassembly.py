@@ -19,6 +19,10 @@ MAX_MESSAGES_AHEAD: Final = 8
 MAX_BYTES_HELD: Final = 2**16
 """What one association may make us hold in unfinished messages."""
 
+MAX_GAPS: Final = 256
+"""Gaps in one unfinished message. Each fragment costs as much work as there are gaps; 32 KiB in fragments of
+64 bytes, every other one late, make no more."""
+
 
 class Fate(Enum):
     """What became of a fragment."""
@@ -41,18 +45,28 @@ class _Assembly:
         self._data = bytearray(length)
         self._gaps: list[tuple[int, int]] = [(0, length)] if length else []
 
-    def fill(self, offset: int, data: bytes) -> None:
-        """Put bytes in place; what came first stays (a later overlap cannot change it)."""
+    def fill(self, offset: int, data: bytes) -> bool:
+        """Put bytes in place; what came first stays (a later overlap cannot change it).
+
+        Returns:
+            Whether they were taken; not if that would leave too many gaps.
+        """
         end = offset + len(data)
         gaps: list[tuple[int, int]] = []
+        filled: list[tuple[int, int]] = []
         for low, high in self._gaps:
             start, stop = max(low, offset), min(high, end)
             if start >= stop:
                 gaps.append((low, high))
                 continue
-            self._data[start:stop] = data[start - offset : stop - offset]
+            filled.append((start, stop))
             gaps += [piece for piece in ((low, start), (stop, high)) if piece[0] < piece[1]]
+        if len(gaps) > MAX_GAPS:
+            return False
+        for start, stop in filled:
+            self._data[start:stop] = data[start - offset : stop - offset]
         self._gaps = gaps
+        return True
 
     @property
     def body(self) -> bytes | None:
@@ -85,8 +99,7 @@ class Reassembler:
             if not self._has_room(fragment):
                 return Fate.DROPPED
             assembly = self._assemblies[fragment.message_seq] = _Assembly(fragment.type, fragment.length)
-        assembly.fill(fragment.offset, fragment.data)
-        return Fate.KEPT
+        return Fate.KEPT if assembly.fill(fragment.offset, fragment.data) else Fate.DROPPED
 
     def next_message(self) -> HandshakeMessage | None:
         """Deliver the next message if it is whole."""
