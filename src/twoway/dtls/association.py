@@ -1,9 +1,8 @@
 """The association: one DTLS connection with one peer, without a socket, a clock or a thread.
 
-This module owns the record layer's state (epochs, sequence numbers, replay windows), feeds whole messages
-to the handshake, sends flights and keeps their timer, and decides what becomes of every record:
-RFC 6347 sections 4.1 and 4.2. It must never raise because of what the network brought, and never use a
-sequence number twice.
+This module decides what becomes of every record (RFC 6347 sections 4.1 and 4.2): it opens it, feeds whole
+messages to the handshake, changes epochs, hands data up, and ends the association when a rule is broken.
+It must never raise because of what the network brought.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
 from twoway.dtls.client import ClientHandshake
 from twoway.dtls.config import DTLSConfig
 from twoway.dtls.cookie import AcceptedHello
-from twoway.dtls.epochs import ReadEpoch, RecordReplayed, WriteEpoch
+from twoway.dtls.epochs import ReadEpoch, RecordReplayed
 from twoway.dtls.events import Closed, ClosedBy, Connected, DataReceived, Event, SignatureRequest
-from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY, Flight, Piece, RetransmissionTimer
+from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY, Flight
 from twoway.dtls.handshake import Handshake, Surroundings
 from twoway.dtls.messages.handshake import Fragment, HandshakeType, parse_fragments_untrusted
 from twoway.dtls.protection import AEADProtection, RecordRejected
@@ -32,6 +31,7 @@ from twoway.dtls.record import (
     Record,
     split_datagram_untrusted,
 )
+from twoway.dtls.sending import Sender
 from twoway.dtls.server import ServerHandshake
 from twoway.dtls.states import State
 from twoway.errors import CallerError
@@ -79,20 +79,16 @@ class Association:
         self._trace = trace
         self._now = 0.0
         self._started_at: float | None = None
-        self._datagrams: list[bytes] = []
         self._events: deque[Event] = deque()
         self._connected: Connected | None = None
         self._closed: Closed | None = None
         self._pending_signature: SignatureRequest | None = None
-        self._flight: Flight | None = None
-        self._timer = RetransmissionTimer(
-            self._config.flight_initial_timeout, self._config.flight_max_timeout, self._config.flight_retries
+        self._sender = Sender(
+            self._config,
+            # RFC 6347 section 4.2.1: a server goes on with the sequence number of the hello's record.
+            first_sequence=accepted.record_sequence if accepted else 0,
+            version=DTLS_1_2 if accepted else DTLS_1_0,
         )
-        # RFC 6347 section 4.2.1: a server goes on with the sequence number of the hello's record.
-        first_sequence = accepted.record_sequence if accepted else 0
-        self._writers = {0: WriteEpoch(0, first_sequence, None)}
-        self._write_epoch = 0
-        self._version = DTLS_1_2 if accepted else DTLS_1_0
         self._read_epoch = 0
         self._readers = {0: ReadEpoch(None)}
         self._change_cipher_spec_came = False
@@ -173,8 +169,7 @@ class Association:
 
     def datagrams_to_send(self) -> list[bytes]:
         """Return what to send now, in order, and forget it."""
-        datagrams, self._datagrams = self._datagrams, []
-        return datagrams
+        return self._sender.collect()
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet returned, or None."""
@@ -185,7 +180,7 @@ class Association:
         if self._connected or self._closed or self._started_at is None:
             return None
         end = self._started_at + self._config.handshake_timeout
-        return end if self._timer.deadline is None else min(end, self._timer.deadline)
+        return end if self._sender.deadline is None else min(end, self._sender.deadline)
 
     # --- inputs ---------------------------------------------------------------------------------
 
@@ -219,7 +214,7 @@ class Association:
         assert self._started_at is not None
         if now >= self._started_at + self._config.handshake_timeout:
             self._give_up()
-        elif self._timer.back_off(now):
+        elif self._sender.back_off(now):
             self._resend("no answer in time")
         else:
             self._give_up()
@@ -235,11 +230,11 @@ class Association:
         """
         if not self.established:
             raise CallerError("the association is not connected")
-        if not self._writers[self._write_epoch].has_room_for_data:
+        if not self._sender.has_room_for_data:
             raise CallerError("the association's sequence numbers are used up", remedy="connect again")
         if len(data) > MAX_PLAINTEXT_BYTES:
             raise CallerError(f"a record holds {MAX_PLAINTEXT_BYTES} bytes, not {len(data)}")
-        self._send_record(ContentType.APPLICATION_DATA, data)
+        self._sender.send(ContentType.APPLICATION_DATA, data)
 
     def answer(self, request: SignatureRequest, signature: bytes | None, now: float) -> None:
         """Answer a :class:`~twoway.dtls.events.SignatureRequest`.
@@ -397,9 +392,9 @@ class Association:
         the Finished anybody can forge one; so each spends a retry.
         """
         is_end_of_flight = fragment.message_seq == self._reassembler.next_seq - 1 and fragment.is_last
-        if not is_end_of_flight or self._flight is None:
+        if not is_end_of_flight or not self._sender.has_flight:
             return
-        if self._connected or self._timer.spend_retry():
+        if self._connected or self._sender.spend_retry():
             self._resend("the peer repeated its flight")
 
     def _advance(self) -> None:
@@ -433,62 +428,43 @@ class Association:
 
     def send_flight(self, flight: Flight) -> None:
         """Send a flight and keep it (see :class:`~twoway.dtls.handshake.Link`)."""
-        self._flight = flight
-        self._transmit(flight)
-        if flight.awaits_answer:
-            self._timer.start(self._now)
-        else:
-            self._timer.stop()
+        self._sender.send_flight(flight, self._now)
 
     def install_keys(self, *, read: AEADProtection, write: AEADProtection) -> None:
         """Make epoch 1 ready (see :class:`~twoway.dtls.handshake.Link`)."""
         self._readers[1] = ReadEpoch(read)
-        self._writers[1] = WriteEpoch(1, 0, write)
+        self._sender.install_keys(write)
 
     def request_signature(self, data: bytes, scheme: int) -> None:
         """Ask the caller to sign (see :class:`~twoway.dtls.handshake.Link`)."""
         self._pending_signature = SignatureRequest(data, scheme)
         self._events.append(self._pending_signature)
-        self._timer.stop()  # The next move is ours.
+        self._sender.stop_timer()  # The next move is ours.
 
     def complete(self, connected: Connected) -> None:
         """The handshake is good (see :class:`~twoway.dtls.handshake.Link`)."""
         self._connected = connected
-        self._timer.stop()
         if self._client:
-            self._flight = None  # The server's Finished shows that everything of ours came through.
+            self._sender.forget_flight()  # The server's Finished shows that all of ours came through.
         self._events.append(connected)
         self._tell("connected", suite=connected.suite, peer=connected.peer.uri)
 
     def entered(self, state: State) -> None:
         """Trace a state (see :class:`~twoway.dtls.handshake.Link`)."""
         if not (self._client and state.name in ("START", "SERVER_HELLO")):
-            self._version = DTLS_1_2
+            self._sender.negotiated()
         self._tell("state entered", state=state.name)
 
     # --- records out ----------------------------------------------------------------------------
 
-    def _transmit(self, flight: Flight) -> None:
-        for pieces in flight.pack(self._config.mtu_bytes, lambda epoch: self._writers[epoch].overhead_bytes):
-            self._datagrams.append(b"".join(self._encode(piece) for piece in pieces))
-        if any(item.epoch == 1 for item in flight.items):
-            self._write_epoch = 1
-
-    def _encode(self, piece: Piece) -> bytes:
-        return self._writers[piece.epoch].encode(piece.type, self._version, piece.plaintext)
-
     def _resend(self, why: str) -> None:
-        assert self._flight is not None
         self.counters["flights resent"] += 1
         self._tell("flight resent", why=why)
-        self._transmit(self._flight)
-
-    def _send_record(self, kind: ContentType, plaintext: bytes) -> None:
-        self._datagrams.append(self._writers[self._write_epoch].encode(kind, self._version, plaintext))
+        self._sender.resend()
 
     def _send_alert(self, level: AlertLevel, alert: AlertDescription) -> None:
         self._tell("alert sent", alert=alert.label, level=level.value)
-        self._send_record(ContentType.ALERT, bytes([level, alert]))
+        self._sender.send(ContentType.ALERT, bytes([level, alert]))
 
     # --- endings --------------------------------------------------------------------------------
 
@@ -501,8 +477,7 @@ class Association:
 
     def _end(self, by: ClosedBy, alert: AlertDescription | None, reason: str) -> None:
         self._closed = Closed(by, alert, reason, self._connected is not None)
-        self._timer.stop()
-        self._flight = None
+        self._sender.forget_flight()
         self._early_records.clear()
         self._reassembler.forget_unfinished()
         self._events.append(self._closed)
