@@ -1,0 +1,132 @@
+"""Keys: the two kinds that this project holds, the ones it accepts from peers, and their forms.
+
+Private keys appear here and in `stored` alone; nothing here prints one or puts one into an error.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeGuard
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from twoway.errors import ConfigurationError
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+"""A private key of one of the two kinds that we hold."""
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+"""A public key of one of the two kinds that we accept."""
+
+RSA_BITS = 2048
+"""The modulus of our own RSA keys: what TPMs of the field hold, and what the draft measured."""
+RSA_BITS_MAX = 4096
+"""Peers may bring more than 2048 bits, yet not so many that a verification becomes an attack on us."""
+RSA_EXPONENT = 65537
+
+
+class KeyKind(StrEnum):
+    """The kinds of private key that an identity can have."""
+
+    P256 = "p-256"
+    """ECDSA on P-256 (secp256r1), for everything that can."""
+    RSA2048 = "rsa-2048"
+    """RSA with a modulus of 2048 bits, for hardware that holds nothing else."""
+
+
+def generate_key(kind: KeyKind) -> PrivateKey:
+    """Make a private key; its randomness is the operating system's, by way of OpenSSL."""
+    if kind is KeyKind.RSA2048:
+        return rsa.generate_private_key(RSA_EXPONENT, RSA_BITS)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def is_supported(key: CertificatePublicKeyTypes) -> TypeGuard[PublicKey]:
+    """Whether a certified key is one that our handshake can use: P-256, or RSA of 2048 to 4096 bits."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return RSA_BITS <= key.key_size <= RSA_BITS_MAX
+    return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
+
+
+def spki_of(key: PublicKey) -> bytes:
+    """Return the DER SubjectPublicKeyInfo of a public key (RFC 5280 section 4.1.2.7)."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def private_key_to_pem(key: PrivateKey) -> bytes:
+    """Return the key as unencrypted PKCS #8 in PEM: the file's mode protects it, not a passphrase."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def private_key_from_pem(pem: bytes, *, where: str) -> PrivateKey:
+    """Parse a private key of ours.
+
+    Args:
+        pem: PKCS #8 or a traditional form, unencrypted.
+        where: the file it came from, for the error.
+
+    Raises:
+        ConfigurationError: for anything but an unencrypted P-256 or RSA-2048 key.
+    """
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except TypeError:
+        raise ConfigurationError(
+            "the private key is encrypted",
+            where=where,
+            remedy="store it without a passphrase, with mode 0600",
+        ) from None
+    except (ValueError, UnsupportedAlgorithm):
+        # The cause is cut off: a parser's message may quote what it stumbled over.
+        raise ConfigurationError(
+            "this is not a private key in PEM", where=where, remedy="issue the identity again"
+        ) from None
+    if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) and _is_ours(key.public_key()):
+        return key
+    raise ConfigurationError(
+        "the private key is neither P-256 nor RSA-2048",
+        where=where,
+        remedy="issue the identity with such a key",
+    )
+
+
+def public_key_of_request(pem: bytes) -> PublicKey:
+    """Return the public key of a certificate request whose maker holds the private one.
+
+    Args:
+        pem: a PKCS #10 request (RFC 2986) in PEM.
+
+    Raises:
+        ConfigurationError: if it cannot be parsed, carries another kind of key, or is not signed by it.
+    """
+    try:
+        request = x509.load_pem_x509_csr(pem)
+        key = request.public_key()
+        proved = request.is_signature_valid
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigurationError(
+            "this is not a certificate request in PEM", remedy="make one with `openssl req -new`"
+        ) from None
+    if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey) or not _is_ours(key):
+        raise ConfigurationError(
+            "the key in the certificate request is neither P-256 nor RSA-2048", remedy="make it of such a key"
+        )
+    if not proved:
+        raise ConfigurationError(
+            "the certificate request is not signed by the key in it", remedy="make it again on the device"
+        )
+    return key
+
+
+def _is_ours(key: PublicKey) -> bool:
+    """Whether a key is of a kind that we issue: narrower than what peers may bring."""
+    return is_supported(key) and (not isinstance(key, rsa.RSAPublicKey) or key.key_size == RSA_BITS)
