@@ -1,0 +1,385 @@
+"""The messages of ACE (RFC 9200, RFC 9201) between a subscriber, the AC and a publisher.
+
+Owns the CBOR maps of the token endpoint and of the creation hints: dataclasses out of bytes and back.
+Everything about a token request that can be judged without knowing anybody is judged while it is read, with
+the error code that the AC has to answer. Must never decide who gets what, and never follow a hint.
+
+All maps travel with content format 19. The AC answers a request with 2.01 and Max-Age of at most
+``expires_in``, or with the ``response_code`` of the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Self, TypeVar
+
+from twoway import strict_cbor
+from twoway.errors import PeerError
+from twoway.tickets.aif import MalformedScope, Scope
+from twoway.tickets.confirmation import Confirmation, WrongKey
+from twoway.tickets.cose_key import KeyFault, UnusableKey, cose_key_from_spki
+from twoway.tickets.iana import (
+    ConfirmationMethod,
+    ErrorCode,
+    GrantType,
+    Hint,
+    Parameter,
+    Profile,
+    TokenType,
+)
+from twoway.tickets.ticket import MAX_TICKET_BYTES
+
+MAX_MESSAGE_BYTES = 2 * MAX_TICKET_BYTES
+"""A response carries a ticket, a scope and a key; a request less. Larger ones are not read."""
+MAX_TEXT_CHARACTERS = 1024
+"""Of names, URIs and descriptions, which end up in logs and on screens."""
+MAX_NONCE_BYTES = 64
+"""Of ``cnonce`` and ``kid``: nonces and key names, which nobody makes longer."""
+MAX_LIFETIME_SECONDS = 10 * 365 * 86400
+"""Of a ticket, as told to its holder: ten years are more than any certificate lasts."""
+
+_Kind = TypeVar("_Kind", int, str, bytes)
+_Map = Mapping[object, object]
+
+
+class MalformedACE(PeerError):
+    """A response, error or hint that is not what RFC 9200 describes."""
+
+
+class TokenRequestRejected(PeerError):
+    """A token request that gets an error; :attr:`error` is the answer."""
+
+    def __init__(self, code: ErrorCode, description: str) -> None:
+        super().__init__(f"the token request is refused ({code.label}): {description}")
+        self.error = TokenError(code, description)
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    """What a subscriber asks of the AC (RFC 9200 section 5.8.1)."""
+
+    audience: str | None
+    """Identity URI of the publisher; None leaves it to the AC to know one, or to refuse."""
+    scope: bytes | None
+    """The AIF scope asked for, encoded; None leaves it to the AC."""
+    req_cnf_spki: bytes = field(repr=False)
+    """DER SubjectPublicKeyInfo of the key that the ticket shall be bound to. Never to be left out: its
+    absence would ask for a symmetric key (RFC 9201 section 3.1)."""
+    grant_type: int = GrantType.CLIENT_CREDENTIALS
+    """Only client credentials are supported."""
+    ace_profile_asked: bool = False
+    """Whether the response has to name the profile."""
+    cnonce: bytes | None = None
+    """The publisher's nonce from its hints, to be copied into the ticket."""
+    client_id: str | None = None
+    """Who the subscriber says it is; has to be whom it proved to be, where it is sent at all."""
+
+    def encode(self) -> bytes:
+        """Return the payload of the POST to the token endpoint."""
+        message = _present(
+            {
+                Parameter.REQ_CNF: Confirmation.of_key(self.req_cnf_spki).claim(),
+                Parameter.AUDIENCE: self.audience,
+                Parameter.SCOPE: self.scope,
+                Parameter.CLIENT_ID: self.client_id,
+                Parameter.GRANT_TYPE: self.grant_type,
+                Parameter.CNONCE: self.cnonce,
+            }
+        )
+        if self.ace_profile_asked:
+            message[Parameter.ACE_PROFILE] = None
+        return strict_cbor.encode(message)
+
+    @classmethod
+    def parse_untrusted(cls, payload: bytes) -> Self:
+        """Read the payload of a POST to the token endpoint.
+
+        Raises:
+            TokenRequestRejected: with the :class:`TokenError` to answer.
+        """
+        try:
+            return cls._parse_untrusted(payload)
+        except MalformedACE as fault:
+            raise TokenRequestRejected(ErrorCode.INVALID_REQUEST, fault.what) from None
+
+    @classmethod
+    def _parse_untrusted(cls, payload: bytes) -> Self:
+        message = _map_untrusted(payload)
+        grant_type = _optional(message, Parameter.GRANT_TYPE, int)
+        if grant_type not in (None, GrantType.CLIENT_CREDENTIALS):
+            raise TokenRequestRejected(
+                ErrorCode.UNSUPPORTED_GRANT_TYPE, "only client credentials are accepted"
+            )
+        if isinstance(message.get(Parameter.SCOPE), str):
+            raise TokenRequestRejected(ErrorCode.INVALID_SCOPE, "a scope is AIF in a byte string")
+        return cls(
+            audience=_optional(message, Parameter.AUDIENCE, str),
+            scope=_optional(message, Parameter.SCOPE, bytes),
+            req_cnf_spki=_requested_key(message),
+            ace_profile_asked=_asks_for_profile(message),
+            cnonce=_nonce(message, Parameter.CNONCE),
+            client_id=_optional(message, Parameter.CLIENT_ID, str),
+        )
+
+    def requested_scope(self) -> Scope | None:
+        """Return the scope asked for, read, or None if there is none.
+
+        Raises:
+            TokenRequestRejected: with ``invalid_scope``.
+        """
+        if self.scope is None:
+            return None
+        try:
+            return Scope.parse_untrusted(self.scope)
+        except MalformedScope as fault:
+            raise TokenRequestRejected(ErrorCode.INVALID_SCOPE, fault.what) from None
+
+    def require_holder(self, spki: bytes) -> None:
+        """Check that the key asked for is ``spki`` (DER), the one that the client proved in its handshake.
+
+        Without this check, somebody could have a ticket bound to another's key (RFC 9202 section 3.2).
+
+        Raises:
+            TokenRequestRejected: with ``invalid_request``.
+        """
+        try:
+            Confirmation.of_key(self.req_cnf_spki).require_key(spki)
+        except WrongKey:
+            raise TokenRequestRejected(
+                ErrorCode.INVALID_REQUEST, "req_cnf is not the key that the handshake proved"
+            ) from None
+
+
+@dataclass(frozen=True)
+class TokenResponse:
+    """A ticket on its way to its holder (RFC 9200 section 5.8.2)."""
+
+    access_token: bytes = field(repr=False)
+    """The encoded ticket, to be passed on as it is."""
+    expires_in: int
+    """Seconds for which it is valid. A ticket of unknown lifetime may not be used."""
+    scope: bytes | None = None
+    """The AIF scope that was granted, encoded, where it is not what was asked for."""
+    rs_cnf_spki: bytes | None = field(default=None, repr=False)
+    """DER SubjectPublicKeyInfo of the key with which the publisher has to prove itself."""
+    ace_profile: int | None = None
+    """The profile, where the request asked for it."""
+    cnf: Confirmation | None = None
+    """The key that the ticket is bound to, where the AC says so."""
+
+    def encode(self) -> bytes:
+        """Return the payload of the 2.01 response."""
+        return strict_cbor.encode(
+            _present(
+                {
+                    Parameter.ACCESS_TOKEN: self.access_token,
+                    Parameter.EXPIRES_IN: self.expires_in,
+                    Parameter.CNF: None if self.cnf is None else self.cnf.claim(),
+                    Parameter.SCOPE: self.scope,
+                    Parameter.TOKEN_TYPE: TokenType.POP,
+                    Parameter.ACE_PROFILE: self.ace_profile,
+                    Parameter.RS_CNF: None if self.rs_cnf_spki is None else _by_value(self.rs_cnf_spki),
+                }
+            )
+        )
+
+    @classmethod
+    def parse_untrusted(cls, payload: bytes) -> Self:
+        """Read the payload of a success response of the token endpoint.
+
+        Raises:
+            MalformedACE: no ticket, no lifetime, another token type or profile, or an unusable key.
+        """
+        message = _map_untrusted(payload)
+        token = _optional(message, Parameter.ACCESS_TOKEN, bytes)
+        expires_in = _optional(message, Parameter.EXPIRES_IN, int)
+        if not token or len(token) > MAX_TICKET_BYTES:
+            raise MalformedACE("the AC's response holds no usable ticket")
+        if expires_in is None or not 0 < expires_in <= MAX_LIFETIME_SECONDS:
+            raise MalformedACE("the AC's response does not say for how long the ticket is valid")
+        if _optional(message, Parameter.TOKEN_TYPE, int) not in (None, TokenType.POP):
+            raise MalformedACE("the AC's ticket is not bound to a key")
+        profile = _optional(message, Parameter.ACE_PROFILE, int)
+        if profile not in (None, Profile.COAP_DTLS):
+            raise MalformedACE("the AC's ticket is for another profile than DTLS")
+        try:
+            cnf = Confirmation.parse_untrusted(message[Parameter.CNF]) if Parameter.CNF in message else None
+            rs_cnf = _spki_untrusted(message[Parameter.RS_CNF]) if Parameter.RS_CNF in message else None
+        except UnusableKey as fault:
+            raise MalformedACE(f"a key in the AC's response is of no use: {fault.what}") from None
+        return cls(
+            access_token=token,
+            expires_in=expires_in,
+            scope=_optional(message, Parameter.SCOPE, bytes),
+            rs_cnf_spki=rs_cnf,
+            ace_profile=profile,
+            cnf=cnf,
+        )
+
+    def require_holder(self, spki: bytes) -> None:
+        """Check that the ticket is for our own key ``spki``, as far as the response says whose it is.
+
+        Raises:
+            MalformedACE: it is bound to another key.
+        """
+        try:
+            if self.cnf is not None:
+                self.cnf.require_key(spki)
+        except WrongKey:
+            raise MalformedACE("the AC bound the ticket to another key than ours") from None
+
+
+@dataclass(frozen=True)
+class TokenError:
+    """Why the AC issues no ticket (RFC 9200 section 5.8.3)."""
+
+    code: ErrorCode
+    """The registered reason; its ``response_code`` is the CoAP code."""
+    description: str | None = None
+    """The reason in words, printable."""
+
+    def encode(self) -> bytes:
+        """Return the payload of the error response."""
+        return strict_cbor.encode(
+            _present({Parameter.ERROR: self.code, Parameter.ERROR_DESCRIPTION: self.description})
+        )
+
+    @classmethod
+    def parse_untrusted(cls, payload: bytes) -> Self:
+        """Read the payload of an error response of the token endpoint.
+
+        Raises:
+            MalformedACE: no error code, or one that nobody registered.
+        """
+        message = _map_untrusted(payload)
+        try:
+            code = ErrorCode(_optional(message, Parameter.ERROR, int) or 0)  # 0 is not registered
+        except ValueError:
+            raise MalformedACE("the AC's error carries no known error code") from None
+        return cls(code, _optional(message, Parameter.ERROR_DESCRIPTION, str))
+
+
+@dataclass(frozen=True)
+class CreationHints:
+    """Where a publisher says that tickets for it come from (RFC 9200 section 5.3).
+
+    Nothing of it is true because it says so: a client asks only an AC that it is configured to trust.
+    """
+
+    as_uri: str | None = None
+    """URI of the token endpoint."""
+    audience: str | None = None
+    """Identity URI of the publisher."""
+    scope: bytes | None = None
+    """The AIF scope, encoded, that the refused request would have needed."""
+    cnonce: bytes | None = None
+    """A nonce to copy into the token request."""
+    kid: bytes | None = None
+    """Name of a key that the ticket may be bound to."""
+
+    def encode(self) -> bytes:
+        """Return the payload of the 4.01 response."""
+        return strict_cbor.encode(
+            _present(
+                {
+                    Hint.AS: self.as_uri,
+                    Hint.KID: self.kid,
+                    Hint.AUDIENCE: self.audience,
+                    Hint.SCOPE: self.scope,
+                    Hint.CNONCE: self.cnonce,
+                }
+            )
+        )
+
+    @classmethod
+    def parse_untrusted(cls, payload: bytes) -> Self:
+        """Read the payload of a 4.01 response; a scope in text, which we cannot use, is passed over.
+
+        Raises:
+            MalformedACE: not a map, or a hint of the wrong type.
+        """
+        message = _map_untrusted(payload)
+        scope = message.get(Hint.SCOPE)
+        return cls(
+            as_uri=_optional(message, Hint.AS, str),
+            audience=_optional(message, Hint.AUDIENCE, str),
+            scope=None if isinstance(scope, str) else _optional(message, Hint.SCOPE, bytes),
+            cnonce=_nonce(message, Hint.CNONCE),
+            kid=_nonce(message, Hint.KID),
+        )
+
+
+def _present(message: Mapping[Parameter | Hint, object]) -> dict[Parameter | Hint, object]:
+    return {key: value for key, value in message.items() if value is not None}
+
+
+def _map_untrusted(payload: bytes) -> _Map:
+    if len(payload) > MAX_MESSAGE_BYTES:
+        raise MalformedACE(f"the message has more than {MAX_MESSAGE_BYTES} bytes")
+    try:
+        message = strict_cbor.decode_untrusted(payload)
+    except strict_cbor.MalformedCBOR as fault:
+        raise MalformedACE(fault.what) from None
+    # RFC 9200 section 5: the keys have to be the integer abbreviations.
+    if not isinstance(message, dict) or not all(isinstance(key, int) for key in message):
+        raise MalformedACE("the message is not a map with integer keys")
+    return message
+
+
+_LIMITS: Final = {str: MAX_TEXT_CHARACTERS, bytes: MAX_MESSAGE_BYTES}
+
+
+def _optional(message: _Map, key: Parameter | Hint, kind: type[_Kind]) -> _Kind | None:
+    """The value under ``key``, of exactly the given type, or None if there is no such key."""
+    if key not in message:
+        return None
+    value = message[key]
+    # The exact type, since True is an int to Python; control characters would reach a terminal.
+    if type(value) is not kind or (isinstance(value, str) and not value.isprintable()):
+        raise MalformedACE(f"{key.name.lower()} has the wrong type")
+    if isinstance(value, str | bytes) and len(value) > _LIMITS[kind]:
+        raise MalformedACE(f"{key.name.lower()} is too long")
+    return value
+
+
+def _nonce(message: _Map, key: Parameter | Hint) -> bytes | None:
+    value = _optional(message, key, bytes)
+    if value is not None and len(value) > MAX_NONCE_BYTES:
+        raise MalformedACE(f"{key.name.lower()} is too long")
+    return value
+
+
+def _by_value(spki: bytes) -> dict[int, object]:
+    return {ConfirmationMethod.COSE_KEY: cose_key_from_spki(spki)}
+
+
+def _spki_untrusted(confirmation: object) -> bytes:
+    """The key of a confirmation that has to hold it by value."""
+    parsed = Confirmation.parse_untrusted(confirmation)
+    if parsed.spki is None:
+        raise UnusableKey(KeyFault.UNSUPPORTED)
+    return parsed.spki
+
+
+def _requested_key(message: _Map) -> bytes:
+    if Parameter.REQ_CNF not in message:
+        raise MalformedACE("req_cnf is missing, and symmetric keys are not made here")
+    try:
+        return _spki_untrusted(message[Parameter.REQ_CNF])
+    except UnusableKey as unusable:
+        if unusable.fault is KeyFault.UNSUPPORTED:
+            raise TokenRequestRejected(ErrorCode.UNSUPPORTED_POP_KEY, unusable.what) from None
+        raise MalformedACE(unusable.what) from None
+
+
+def _asks_for_profile(message: _Map) -> bool:
+    """Null asks for the profile (RFC 9200 section 5.8.1); a number says which one the client has."""
+    if message.get(Parameter.ACE_PROFILE, Profile.COAP_DTLS) is None:
+        return True
+    profile = _optional(message, Parameter.ACE_PROFILE, int)
+    if profile not in (None, Profile.COAP_DTLS):
+        raise TokenRequestRejected(
+            ErrorCode.INCOMPATIBLE_ACE_PROFILES, "only the DTLS profile is spoken here"
+        )
+    return profile is not None

@@ -1,0 +1,178 @@
+"""COSE_Sign1 with ES256, in the one shape that a ticket has (RFC 9052 section 4.2).
+
+    61(18([ << {1: -7, 4: kid} >>, {}, << payload >>, signature ]))      signature: r || s, 64 bytes
+
+Owns the envelope and its signature. Exactly these two tags, every header parameter protected, the
+unprotected map empty, the algorithm ES256, no ``crit``: an envelope that can be written in one way only
+cannot be dressed up to pass for another one (RFC 9770 section 4). Must never look at the payload, and
+must never let the message choose the algorithm with which it is checked.
+
+An ECDSA signature (r, s) has a twin (r, n - s) that verifies as well, so two byte strings can carry one
+ticket. Whoever lists or revokes tickets goes by the signed ``cti``, never by a hash of the bytes alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from cbor2 import CBORTag
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from twoway import strict_cbor
+from twoway.errors import PeerError
+from twoway.tickets import iana
+
+SIGNATURE_BYTES = 64
+"""An ES256 signature: r and s as 32 bytes each (RFC 9053 section 2.1)."""
+MAX_KEY_ID_BYTES = 64
+"""A ``kid`` names one of a handful of keys; even a SHA-512 fits."""
+
+_SCALAR_BYTES = SIGNATURE_BYTES // 2
+_OTHER_COSE_TAGS = {16, 17, 96, 97, 98}
+"""Encrypt0, Mac0, Encrypt, Mac and Sign: COSE, but not what protects a ticket."""
+_KNOWN_TAGS = {iana.TAG_CWT, iana.TAG_COSE_SIGN1, *_OTHER_COSE_TAGS}
+
+
+class COSEFault(Enum):
+    """Why an envelope is refused."""
+
+    MALFORMED = "it is not a tagged COSE_Sign1 message"
+    """The bytes do not have the shape."""
+    UNSUPPORTED_PROTECTION = "it is not protected by ES256 with all its headers signed"
+    """COSE, but with another algorithm or message type, an unprotected header, or ``crit``."""
+    BAD_SIGNATURE = "its signature is not by the expected key"
+    """The signature does not verify."""
+
+
+class COSERejected(PeerError):
+    """An envelope that is not in the one accepted shape, or whose signature is wrong."""
+
+    def __init__(self, fault: COSEFault) -> None:
+        super().__init__(f"the message is refused, {fault.value}")
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True)
+class Sign1:
+    """A COSE_Sign1 message whose shape is right and whose signature is yet to be verified."""
+
+    protected: bytes
+    """The protected header, encoded, as it was signed."""
+    key_id: bytes | None
+    """``kid``: an index to find the key with. It proves nothing."""
+    payload: bytes
+    """What is signed. Not to be read before :meth:`verify`."""
+    signature: bytes
+    """r and s, 64 bytes."""
+
+    def verify(self, public_key: ec.EllipticCurvePublicKey) -> None:
+        """Check the signature.
+
+        Raises:
+            COSERejected: with :attr:`COSEFault.BAD_SIGNATURE`.
+        """
+        verify_signature(public_key, self.protected, self.payload, self.signature)
+
+
+def sign1(payload: bytes, *, private_key: ec.EllipticCurvePrivateKey, key_id: bytes) -> bytes:
+    """Sign ``payload`` and return the tagged message.
+
+    Args:
+        payload: any bytes.
+        private_key: on P-256.
+        key_id: goes into the protected header as ``kid``.
+    """
+    protected = strict_cbor.encode(
+        {iana.HeaderParameter.ALG: iana.Algorithm.ES256, iana.HeaderParameter.KID: key_id}
+    )
+    r, s = decode_dss_signature(private_key.sign(_to_be_signed(protected, payload), ec.ECDSA(SHA256())))
+    signature = r.to_bytes(_SCALAR_BYTES) + s.to_bytes(_SCALAR_BYTES)
+    message = CBORTag(iana.TAG_COSE_SIGN1, [protected, {}, payload, signature])
+    return strict_cbor.encode(CBORTag(iana.TAG_CWT, message))
+
+
+def parse1_untrusted(data: bytes) -> Sign1:
+    """Take the envelope apart, so that the caller can find the key by its ``kid``.
+
+    Raises:
+        COSERejected: the shape is not exactly the one in the module's description.
+    """
+    protected, unprotected, payload, signature = _sign1_parts(data)
+    if unprotected:
+        raise COSERejected(COSEFault.UNSUPPORTED_PROTECTION)
+    return Sign1(protected, _checked_key_id(protected), payload, signature)
+
+
+def verify1_untrusted(data: bytes, *, public_key: ec.EllipticCurvePublicKey) -> bytes:
+    """Return the payload of a message that ``public_key`` signed.
+
+    Raises:
+        COSERejected: for the shape or the signature.
+    """
+    message = parse1_untrusted(data)
+    message.verify(public_key)
+    return message.payload
+
+
+def verify_signature(
+    public_key: ec.EllipticCurvePublicKey, protected: bytes, payload: bytes, signature: bytes
+) -> None:
+    """Check an ES256 signature over the ``Sig_structure`` of RFC 9052 section 4.4; no header is judged.
+
+    Raises:
+        COSERejected: with :attr:`COSEFault.BAD_SIGNATURE`.
+    """
+    if len(signature) != SIGNATURE_BYTES:
+        raise COSERejected(COSEFault.BAD_SIGNATURE)
+    r, s = int.from_bytes(signature[:_SCALAR_BYTES]), int.from_bytes(signature[_SCALAR_BYTES:])
+    try:
+        public_key.verify(encode_dss_signature(r, s), _to_be_signed(protected, payload), ec.ECDSA(SHA256()))
+    except InvalidSignature:
+        raise COSERejected(COSEFault.BAD_SIGNATURE) from None
+
+
+def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
+    return strict_cbor.encode(["Signature1", protected, b"", payload])
+
+
+def _sign1_parts(data: bytes) -> tuple[bytes, dict[object, object], bytes, bytes]:
+    try:
+        outer = strict_cbor.decode_untrusted(data, tags=_KNOWN_TAGS)
+    except strict_cbor.MalformedCBOR:
+        raise COSERejected(COSEFault.MALFORMED) from None
+    match outer:
+        case CBORTag(
+            tag=iana.TAG_CWT,
+            value=CBORTag(
+                tag=iana.TAG_COSE_SIGN1,
+                value=[bytes() as protected, dict() as unprotected, bytes() as payload, bytes() as signature],
+            ),
+        ):
+            return protected, unprotected, payload, signature
+        case CBORTag(tag=iana.TAG_CWT, value=CBORTag(tag=number)) if number in _OTHER_COSE_TAGS:
+            raise COSERejected(COSEFault.UNSUPPORTED_PROTECTION)
+        case _:
+            raise COSERejected(COSEFault.MALFORMED)
+
+
+def _checked_key_id(protected: bytes) -> bytes | None:
+    """Judge the protected header; parameters that nobody has to understand are left alone."""
+    try:
+        header = strict_cbor.decode_untrusted(protected) if protected else {}
+    except strict_cbor.MalformedCBOR:
+        raise COSERejected(COSEFault.MALFORMED) from None
+    if not isinstance(header, dict):
+        raise COSERejected(COSEFault.MALFORMED)
+    algorithm = header.get(iana.HeaderParameter.ALG)
+    if type(algorithm) is not int or algorithm != iana.Algorithm.ES256:
+        raise COSERejected(COSEFault.UNSUPPORTED_PROTECTION)
+    if iana.HeaderParameter.CRIT in header:
+        raise COSERejected(COSEFault.UNSUPPORTED_PROTECTION)
+    key_id = header.get(iana.HeaderParameter.KID)
+    if key_id is not None and (not isinstance(key_id, bytes) or len(key_id) > MAX_KEY_ID_BYTES):
+        raise COSERejected(COSEFault.MALFORMED)
+    return key_id

@@ -1,0 +1,184 @@
+"""The tickets that a publisher holds: one for each key, the newest, and only while it is valid."""
+
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from ticket_forge import (
+    EXP,
+    HOLDER_SPKI,
+    IAT,
+    NOW,
+    OTHER_SPKI,
+    P384_SPKI,
+    spki_of,
+    ticket_with,
+    verifier,
+)
+
+from twoway.errors import CallerError
+from twoway.tickets import Confirmation, Method, Scope, Ticket, TicketReason, TicketRejected, TicketStore
+
+METER = verifier()
+SPKIS = [spki_of(ec.generate_private_key(ec.SECP256R1()).public_key()) for _ in range(4)]
+
+
+def ticket(
+    spki: bytes = HOLDER_SPKI, *, age: int = 0, life: int = 600, methods: Method = Method.GET
+) -> Ticket:
+    """A verified ticket that was issued ``age`` seconds before NOW and ends ``life`` seconds after it."""
+    return METER.verify_untrusted(
+        ticket_with(
+            cnf=Confirmation.of_key(spki).claim(),
+            iat=IAT - age,
+            exp=IAT + life,
+            scope=Scope((("/power", methods),)).encode(),
+        ),
+        now=NOW,
+    )
+
+
+def refusal(store: TicketStore, refused: Ticket, now=NOW) -> TicketReason:
+    with pytest.raises(TicketRejected) as caught:
+        store.put(refused, now)
+    return caught.value.reason
+
+
+def test_a_ticket_is_found_by_the_key_that_its_holder_proves():
+    store = TicketStore()
+    mine = ticket()
+    assert store.put(mine, NOW) == ()
+    assert store.for_holder(HOLDER_SPKI, NOW) is mine
+    assert len(store) == 1
+
+
+@pytest.mark.parametrize("spki", [OTHER_SPKI, P384_SPKI, b"", b"junk"], ids=range(4))
+def test_another_key_finds_nothing(spki):
+    store = TicketStore()
+    store.put(ticket(), NOW)
+    assert store.for_holder(spki, NOW) is None
+
+
+def test_a_ticket_is_not_handed_out_once_it_has_expired():
+    store = TicketStore()
+    mine = ticket()
+    store.put(mine, NOW)
+    assert store.for_holder(HOLDER_SPKI, mine.expires_at - timedelta(microseconds=1)) is mine
+    assert store.for_holder(HOLDER_SPKI, mine.expires_at) is None
+
+
+def test_a_newer_ticket_replaces_the_rights_of_the_older():
+    store = TicketStore()
+    store.put(ticket(age=10, methods=Method.GET | Method.PUT), NOW)
+    narrower = ticket(age=5)
+    store.put(narrower, NOW)
+    assert store.for_holder(HOLDER_SPKI, NOW) is narrower
+    assert len(store) == 1
+
+
+def test_a_delayed_older_ticket_does_not_widen_rights_again():
+    store = TicketStore()
+    narrow = ticket(age=5)
+    store.put(narrow, NOW)
+    assert (
+        refusal(store, ticket(age=6, life=9000, methods=Method.GET | Method.PUT)) is TicketReason.SUPERSEDED
+    )
+    assert store.for_holder(HOLDER_SPKI, NOW) is narrow
+
+
+def test_of_two_tickets_of_one_second_the_later_arrival_counts():
+    store = TicketStore()
+    store.put(ticket(), NOW)
+    later = ticket(methods=Method.PUT)
+    store.put(later, NOW)
+    assert store.for_holder(HOLDER_SPKI, NOW) is later
+
+
+def test_the_same_ticket_may_be_presented_again():
+    store = TicketStore()
+    mine = ticket()
+    store.put(mine, NOW)
+    store.put(mine, NOW)
+    assert len(store) == 1
+
+
+def test_a_ticket_that_is_not_valid_now_is_not_kept():
+    store = TicketStore()
+    assert refusal(store, ticket(life=1), NOW + timedelta(seconds=1)) is TicketReason.EXPIRED
+    early = METER.verify_untrusted(ticket_with(nbf=IAT), now=NOW)
+    assert refusal(store, early, NOW - timedelta(seconds=1)) is TicketReason.NOT_YET_VALID
+    assert len(store) == 0
+
+
+def test_the_next_expiry_is_the_earliest_and_dropping_returns_what_ended():
+    store = TicketStore()
+    assert store.next_expiry() is None
+    short, long = ticket(SPKIS[0], life=10), ticket(SPKIS[1], life=20)
+    store.put(long, NOW)
+    store.put(short, NOW)
+    assert store.next_expiry() == short.expires_at
+    assert store.drop_expired(short.expires_at - timedelta(microseconds=1)) == ()
+    assert store.drop_expired(short.expires_at) == (short,)
+    assert store.next_expiry() == long.expires_at
+    assert store.drop_expired(long.expires_at) == (long,)
+    assert (len(store), store.next_expiry()) == (0, None)
+
+
+def test_a_full_store_drops_what_has_expired_first():
+    store = TicketStore(capacity=2)
+    ended, kept = ticket(SPKIS[0], life=10), ticket(SPKIS[1])
+    store.put(ended, NOW)
+    store.put(kept, NOW)
+    store.for_holder(SPKIS[0], NOW)
+    later = NOW + timedelta(seconds=10)
+    assert store.put(ticket(SPKIS[2]), later) == (ended,)
+    assert store.for_holder(SPKIS[1], later) is kept
+    assert len(store) == 2
+
+
+def test_a_flood_of_valid_tickets_displaces_itself_and_not_those_in_use():
+    store = TicketStore(capacity=3)
+    served = ticket(SPKIS[0])
+    store.put(served, NOW)
+    assert store.for_holder(SPKIS[0], NOW) is served
+    flood = [ticket(spki_of(ec.generate_private_key(ec.SECP256R1()).public_key())) for _ in range(20)]
+    dropped = [gone for one in flood for gone in store.put(one, NOW)]
+    assert dropped == flood[:-2]
+    assert store.for_holder(SPKIS[0], NOW) is served
+    assert len(store) == 3
+
+
+def test_a_store_full_of_used_tickets_takes_no_more_but_renews_what_it_has():
+    store = TicketStore(capacity=2)
+    for spki in SPKIS[:2]:
+        store.put(ticket(spki, age=10), NOW)
+        store.for_holder(spki, NOW)
+    assert refusal(store, ticket(SPKIS[2])) is TicketReason.STORE_FULL
+    renewed = ticket(SPKIS[0])
+    store.put(renewed, NOW)
+    assert store.for_holder(SPKIS[0], NOW) is renewed
+    assert store.for_holder(SPKIS[1], NOW) is not None
+
+
+def test_a_renewed_ticket_stays_marked_as_used():
+    store = TicketStore(capacity=1)
+    store.put(ticket(age=10), NOW)
+    store.for_holder(HOLDER_SPKI, NOW)
+    store.put(ticket(), NOW)
+    assert refusal(store, ticket(OTHER_SPKI)) is TicketReason.STORE_FULL
+
+
+def test_a_store_without_room_is_the_callers_fault():
+    with pytest.raises(CallerError):
+        TicketStore(capacity=0)
+
+
+def test_tickets_of_both_forms_for_one_key_are_one_ticket():
+    store = TicketStore()
+    store.put(ticket(age=10), NOW)
+    compact = METER.verify_untrusted(
+        ticket_with(cnf=Confirmation.of_key(HOLDER_SPKI, compact=True).claim(), exp=EXP), now=NOW
+    )
+    store.put(compact, NOW)
+    assert store.for_holder(HOLDER_SPKI, NOW) is compact
+    assert len(store) == 1
