@@ -1,0 +1,39 @@
+"""The access control server: who exists, who may read what, and the tickets that say so.
+
+    config -> directory -> registry      who exists, from the operator's file and the CA's ledgers
+    rights, service, decisions           whether a requester gets a ticket; pure
+    storage, audit                       the SQLite file, and each decision in it
+    resources, app                       the token endpoint over coaps, and everything wired together
+
+It must never answer with a ticket that is not in the audit, nor bind one to a key that was not proved.
+"""
+
+from twoway.ac.app import serve
+from twoway.ac.audit import AuditLog, read_audit
+from twoway.ac.config import ACConfig, load_config
+from twoway.ac.decisions import Answer, AuditEntry, Grant, Outcome, Refusal
+from twoway.ac.directory import Directory, Entity, compile_directory
+from twoway.ac.registry import Registry
+from twoway.ac.resources import TokenResource
+from twoway.ac.service import TokenService
+from twoway.ac.storage import Database
+
+__all__ = [
+    "ACConfig",
+    "Answer",
+    "AuditEntry",
+    "AuditLog",
+    "Database",
+    "Directory",
+    "Entity",
+    "Grant",
+    "Outcome",
+    "Refusal",
+    "Registry",
+    "TokenResource",
+    "TokenService",
+    "compile_directory",
+    "load_config",
+    "read_audit",
+    "serve",
+]

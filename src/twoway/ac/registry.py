@@ -1,0 +1,168 @@
+"""The registry: who exists and what is offered, kept in the database, fed by files.
+
+The operator's configuration and the CA's ledgers are the truth; the tables hold what was compiled from
+them last, so that an audit can be read against it, and :attr:`Registry.directory` is the picture of the
+tables that decisions use. A ledger that changed is read again; one that became unreadable changes
+nothing, because a half-written line must not lock everybody out. Rights are never widened by a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from sqlalchemy import Connection, Table, delete, insert, select
+
+from twoway.ac import storage
+from twoway.ac.config import PublisherSection, SubscriberSection
+from twoway.ac.directory import Directory, Entity, compile_directory
+from twoway.errors import ConfigurationError, StorageError
+from twoway.pki import Role, read_ledger
+from twoway.tickets import Method, Scope
+from twoway.trace import Trace, TraceEvent, ignore
+
+_Marks = dict[Path, tuple[int, int, int] | None]
+"""What a ledger looked like when it was read: inode, size and time of change; None: it was not there."""
+
+
+class Registry:
+    """The AC's knowledge of everybody, current with its sources.
+
+    Args:
+        database: where the tables are.
+        ledgers: the CA's ledgers.
+        publishers: the ``[[publisher]]`` tables.
+        subscribers: the ``[[subscriber]]`` tables.
+        trace: hears when the ledgers were read again, or could not be.
+    """
+
+    def __init__(
+        self,
+        database: storage.Database,
+        *,
+        ledgers: Sequence[Path] = (),
+        publishers: Sequence[PublisherSection] = (),
+        subscribers: Sequence[SubscriberSection] = (),
+        trace: Trace = ignore,
+    ) -> None:
+        self._database = database
+        self._ledgers = tuple(ledgers)
+        self._publishers = tuple(publishers)
+        self._subscribers = tuple(subscribers)
+        self._trace = trace
+        self._marks: _Marks = {}
+        self.directory = Directory()
+        """The current picture. It is replaced as a whole, never changed."""
+
+    def load(self) -> None:
+        """Compile the sources, write the tables, read the picture back. For the start.
+
+        Raises:
+            ConfigurationError: a ledger or a section is wrong.
+            StorageError: the database failed.
+        """
+        self.directory = self._database.transact(self._compile)
+
+    async def refresh(self) -> None:
+        """Read the ledgers again if one of them changed. Keeps the last good picture if that fails."""
+        if not await asyncio.to_thread(self._changed):
+            return
+        try:
+            compiled = await self._database.run(self._compile_if_changed)
+        except ConfigurationError as error:
+            self._trace(TraceEvent("registry not refreshed", "ac", {"reason": str(error)}))
+            return
+        except StorageError as error:
+            self._marks = {}  # the ledgers are not at fault: try again at the next request
+            self._trace(TraceEvent("registry not refreshed", "ac", {"reason": str(error)}))
+            return
+        if compiled is not None:
+            self.directory = compiled
+            self._trace(TraceEvent("registry refreshed", "ac", {"entities": len(compiled.entities)}))
+
+    def _compile_if_changed(self, connection: Connection) -> Directory | None:
+        # Asked again: of requests that come together, the first has done the work for all.
+        return self._compile(connection) if self._changed() else None
+
+    def _changed(self) -> bool:
+        return self._look() != self._marks
+
+    def _compile(self, connection: Connection) -> Directory:
+        # Looked at before reading: what is appended in between is then found by the next look. And kept
+        # even if reading fails: a broken ledger is read again when it changes, not at each request.
+        self._marks = self._look()
+        entries = [entry for ledger in self._ledgers for entry in read_ledger(ledger)]
+        _write(connection, compile_directory(entries, self._publishers, self._subscribers))
+        return _read(connection)
+
+    def _look(self) -> _Marks:
+        return {ledger: _mark(ledger) for ledger in self._ledgers}
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _write(connection: Connection, directory: Directory) -> None:
+    """Replace the tables' content."""
+    connection.execute(delete(storage.entity))  # resources follow by their foreign key
+    entities = directory.entities.values()
+    _insert(
+        connection,
+        storage.entity,
+        [
+            {
+                "uri": item.uri,
+                "role": item.role.value,
+                "organisation": item.organisation,
+                "region": item.region,
+                "purposes": sorted(item.purposes),
+                "attributes": dict(item.attributes),
+                "spki": item.spki,
+                "compact_tickets": int(item.compact_tickets),
+            }
+            for item in entities
+        ],
+    )
+    _insert(
+        connection,
+        storage.resource,
+        [
+            {"publisher": item.uri, "target": target, "methods": int(methods)}
+            for item in entities
+            for target, methods in item.offer.entries
+        ],
+    )
+
+
+def _insert(connection: Connection, table: Table, rows: list[dict[str, object]]) -> None:
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _read(connection: Connection) -> Directory:
+    """Read the tables into a picture."""
+    offers: dict[str, list[tuple[str, Method]]] = {}
+    for row in connection.execute(select(storage.resource)):
+        offers.setdefault(row.publisher, []).append((row.target, Method(row.methods)))
+    entities = {
+        row.uri: Entity(
+            uri=row.uri,
+            role=Role(row.role),
+            organisation=row.organisation,
+            region=row.region,
+            purposes=frozenset(row.purposes),
+            attributes=row.attributes,
+            spki=row.spki,
+            offer=Scope(tuple(offers.get(row.uri, ()))),
+            compact_tickets=bool(row.compact_tickets),
+        )
+        for row in connection.execute(select(storage.entity))
+    }
+    return Directory(MappingProxyType(entities))
