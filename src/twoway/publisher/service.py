@@ -1,0 +1,249 @@
+"""Who may do what with this publisher, and what an uploaded ticket changes: decisions, nothing else.
+
+It owns the rules of RFC 9200 section 5.10 and RFC 9202 section 3.4 as functions of an identity that was
+*proved*, a target, a method and the time. It must never see a CoAP message, a socket, a clock or a
+disk, and it must never let a name stand for a key: a ticket counts for the key that the peer proved in
+its handshake, whoever brought it.
+
+Three kinds of peers come:
+
+- a *default subscriber*, configured by identity, may use every resource and needs no ticket;
+- any other peer with a certificate may do what the scope of the ticket for its key says, while it lasts;
+- any other holder of a pre-shared key may do nothing: a ticket names a public key, and it proved none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from twoway.errors import CallerError, RefusedError
+from twoway.identity import Identity, PSKIdentity
+from twoway.tickets import (
+    CreationHints,
+    Method,
+    Scope,
+    Ticket,
+    TicketReason,
+    TicketRejected,
+    TicketStore,
+    TicketVerifier,
+    target_from_options,
+)
+
+AUTHZ_INFO = ("authz-info",)
+"""Where tickets are uploaded (RFC 9200 section 5.10.1), as path segments."""
+WELL_KNOWN_CORE = (".well-known", "core")
+"""Where resources are discovered (RFC 6690 section 4), as path segments."""
+
+_HINTED_TARGET_CHARACTERS = 255
+"""A target longer than this is none of ours; repeating it in a hint would only make a big answer."""
+
+
+class AccessReason(Enum):
+    """Why a request was refused. The value: response code as (class, detail), and a sentence's end."""
+
+    CERTIFICATE_EXPIRED = ((4, 1), "the peer's certificate has expired")
+    """A handshake looks at the validity once; an association may outlive it."""
+    NO_RIGHTS = ((4, 1), "this pre-shared key is no default subscriber's")
+    """A pre-shared key that authenticates, yet was given no rights."""
+    NO_TICKET = ((4, 1), "there is no valid ticket for the key that the peer proved")
+    """None was uploaded, or it has expired, or it is bound to another key."""
+    OTHER_SUBJECT = ((4, 1), "the ticket for this key was issued to another identity")
+    """The key is right, the name is not: one key, certified twice."""
+    NOT_COVERED = ((4, 3), "the ticket does not cover this resource")
+    """Said for resources that do not exist as well."""
+    METHOD_NOT_COVERED = ((4, 5), "the ticket does not cover this method")
+    """The resource is covered, this method on it is not."""
+
+    @property
+    def response_code(self) -> tuple[int, int]:
+        """The CoAP response code of ace.md's table, RFC 9200 section 5.10.2."""
+        return self.value[0]
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, in words, without naming the peer."""
+        return self.value[1]
+
+
+_HELPED_BY_A_TICKET = frozenset({AccessReason.NO_TICKET, AccessReason.OTHER_SUBJECT})
+"""Only to these peers do hints say anything useful; the others are told as little as possible."""
+
+
+class AccessRefused(RefusedError):
+    """This peer may not do that now."""
+
+    def __init__(self, reason: AccessReason, peer: Identity, hints: CreationHints | None = None) -> None:
+        super().__init__(reason.sentence, where=str(peer))
+        self.reason = reason
+        self.hints = hints
+        """Where to get a ticket, for a peer whom one would help; only with 4.01."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request asks for: its Uri-Path and Uri-Query options, each value whole.
+
+    Segments are compared as they are. ``("a/b",)`` is not ``("a", "b")``, and ``("power", "")`` is not
+    ``("power",)``, however alike they look once printed.
+    """
+
+    path: tuple[str, ...]
+    queries: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return target_from_options(self.path, self.queries)
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Why a request was allowed."""
+
+    ticket: Ticket | None
+    """The ticket that allows it; None for a default subscriber."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A ticket that was verified and kept."""
+
+    ticket: Ticket
+    is_bringers: bool
+    """Whether it was issued to the bringer, by key and name; if not, it changes nothing for the bringer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """The access control server whose tickets count."""
+
+    token_uri: str
+    """Its token endpoint, for hints."""
+    verifier: TicketVerifier
+    """Knows its key, and our name as the audience."""
+    valid_until: datetime
+    """End of its certificate. Nothing tells when a ticket was signed, so none counts after that."""
+
+
+class AccessControl:
+    """Decides about requests, and keeps the tickets that the decisions rest on.
+
+    Args:
+        audience: the publisher's own identity URI, which tickets must name.
+        default_subscribers: identity URIs: of certificates, or ``psk:NAME`` of pre-shared keys.
+        authority: whose tickets count; None where no tickets are taken at all.
+        tickets: the bounded store.
+    """
+
+    def __init__(
+        self,
+        *,
+        audience: str,
+        default_subscribers: Iterable[str] = (),
+        authority: Authority | None = None,
+        tickets: TicketStore | None = None,
+    ) -> None:
+        defaults = frozenset(default_subscribers)
+        self.audience = audience
+        self.authority = authority
+        # A certificate that somehow carries the URI "psk:sink" is not the holder of that key.
+        self._psk_defaults = frozenset(uri for uri in defaults if uri.startswith("psk:"))
+        self._x509_defaults = defaults - self._psk_defaults
+        self._tickets = tickets if tickets is not None else TicketStore()
+
+    def require_access(self, peer: Identity, target: Target, method: Method, *, now: datetime) -> Permit:
+        """Let a request pass, or say why not (RFC 9200 section 5.10.2).
+
+        Args:
+            peer: whom the handshake proved.
+            target: what is asked for; it need not exist.
+            method: what is to be done with it; no method at all for one that no scope can name.
+            now: the time that tickets and certificates are judged by.
+
+        Raises:
+            AccessRefused: with 4.01 before anything is said about the target, else 4.03 or 4.05.
+        """
+        try:
+            permit = self.require_standing(peer, now=now)
+        except AccessRefused as refusal:
+            if refusal.reason in _HELPED_BY_A_TICKET:
+                refusal.hints = self._hints(target, method)
+            raise
+        if permit.ticket is None:
+            return permit
+        if not permit.ticket.scope.covers(str(target)):
+            raise AccessRefused(AccessReason.NOT_COVERED, peer)
+        if not permit.ticket.scope.permits(str(target), method):
+            raise AccessRefused(AccessReason.METHOD_NOT_COVERED, peer)
+        return permit
+
+    def require_standing(self, peer: Identity, *, now: datetime) -> Permit:
+        """Find what a peer's rights rest on at ``now``, before any particular request.
+
+        Raises:
+            AccessRefused: the peer has no rights at all (4.01).
+        """
+        if isinstance(peer, PSKIdentity):
+            if peer.uri not in self._psk_defaults:
+                raise AccessRefused(AccessReason.NO_RIGHTS, peer)
+            return Permit(ticket=None)
+        if now >= peer.not_after:
+            raise AccessRefused(AccessReason.CERTIFICATE_EXPIRED, peer)
+        if peer.uri in self._x509_defaults:
+            return Permit(ticket=None)
+        ticket = self._tickets.for_holder(peer.spki, now)
+        if ticket is None:
+            raise AccessRefused(AccessReason.NO_TICKET, peer)
+        if ticket.subject != peer.uri:
+            raise AccessRefused(AccessReason.OTHER_SUBJECT, peer)
+        return Permit(ticket)
+
+    def upload_untrusted(self, encoded: bytes, peer: Identity, *, now: datetime) -> Upload:
+        """Verify a ticket and keep it (RFC 9200 section 5.10.1).
+
+        A ticket works for the holder of its key alone. So one that is bound to another key than the
+        bringer's is kept as RFC 9202 section 3.4 wants, and gives the bringer nothing. That costs no more
+        than one place a key in a bounded store, and only the authority can make tickets; an older one never
+        replaces a newer one, so nobody can put a peer's former rights back.
+
+        Raises:
+            TicketRejected: the ticket is not one for us; the reason says which response code that means.
+            CallerError: this publisher has no authority, and hence no place to upload to.
+        """
+        if self.authority is None:
+            raise CallerError("this publisher takes no tickets")
+        if now >= self.authority.valid_until:
+            raise TicketRejected(TicketReason.UNKNOWN_ISSUER)
+        ticket = self.authority.verifier.verify_untrusted(encoded, now=now)
+        self._tickets.put(ticket, now)
+        return Upload(ticket, is_bringers=_is_issued_to(ticket, peer))
+
+    def _hints(self, target: Target, method: Method) -> CreationHints | None:
+        """Say where a ticket is to be had, for what audience, and with which scope (RFC 9200 section 5.3)."""
+        if self.authority is None:
+            return None
+        return CreationHints(
+            as_uri=self.authority.token_uri, audience=self.audience, scope=_wanted_scope(target, method)
+        )
+
+
+def _wanted_scope(target: Target, method: Method) -> bytes | None:
+    text = str(target)
+    if not method or len(text) > _HINTED_TARGET_CHARACTERS:
+        return None
+    try:
+        return Scope(((text, method),)).encode()
+    except CallerError:  # a target that no scope can name, such as one with dot segments
+        return None
+
+
+def _is_issued_to(ticket: Ticket, peer: Identity) -> bool:
+    if isinstance(peer, PSKIdentity) or ticket.subject != peer.uri:
+        return False
+    try:
+        ticket.require_holder(peer.spki)
+    except TicketRejected:
+        return False
+    return True

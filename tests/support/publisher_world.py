@@ -1,0 +1,75 @@
+"""A publisher's small world for its tests: peers with real keys, an AC that issues real tickets."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from twoway.identity import X509Identity, identity_uri
+from twoway.publisher.service import AccessControl, Authority
+from twoway.tickets import Method, Scope, TicketIssuer, TicketStore, TicketVerifier, TrustedIssuer
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+METER = identity_uri("meter")
+AC = identity_uri("ac")
+TOKEN_URI = "coaps://ac.example/token"
+POWER = Scope((("/power", Method.GET),))
+
+
+def spki_of(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def peer(name: str, *, uri: str | None = None, spki: bytes | None = None, days: int = 30) -> X509Identity:
+    """Somebody who proved a fresh P-256 key, or the key ``spki``."""
+    spki = spki or spki_of(ec.generate_private_key(ec.SECP256R1()))
+    return X509Identity(uri or identity_uri(name), spki, (b"certificate",), NOW + timedelta(days=days))
+
+
+@dataclass
+class IssuingAC:
+    """An AC as far as tickets go: its key, and what it issues with it."""
+
+    uri: str = AC
+    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+
+    def ticket(
+        self,
+        holder: X509Identity,
+        scope: Scope = POWER,
+        *,
+        audience: str = METER,
+        at: datetime = NOW,
+        seconds: int = 600,
+        compact: bool = False,
+    ) -> bytes:
+        issuer = TicketIssuer(issuer=self.uri, private_key=self.key, entropy=os.urandom)
+        return issuer.issue(
+            subject=holder.uri,
+            audience=audience,
+            scope=scope,
+            holder_spki=holder.spki,
+            now=at,
+            lifetime_seconds=seconds,
+            not_after=holder.not_after,
+            compact=compact,
+        )
+
+    def authority(self, *, audience: str = METER, days: int = 365) -> Authority:
+        verifier = TicketVerifier(audience=audience, issuers=[TrustedIssuer(self.uri, self.key.public_key())])
+        return Authority(token_uri=TOKEN_URI, verifier=verifier, valid_until=NOW + timedelta(days=days))
+
+
+def access_control(
+    ac: IssuingAC | None, *defaults: str, capacity: int = 16, days: int = 365
+) -> AccessControl:
+    return AccessControl(
+        audience=METER,
+        default_subscribers=defaults,
+        authority=ac.authority(days=days) if ac is not None else None,
+        tickets=TicketStore(capacity=capacity),
+    )
