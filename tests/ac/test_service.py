@@ -207,9 +207,15 @@ class TestWhatIsAsked:
         message = cbor2.loads(request_for(world.tenant).encode()) | {9: "/power"}
         refused(world.decide(cbor2.dumps(message), world.tenant.identity), ErrorCode.INVALID_SCOPE)
 
-    def test_a_nonce_that_could_not_be_put_into_the_ticket_is_refused(self, world: ACWorld) -> None:
-        request = request_for(world.tenant, scope=POWER, cnonce=b"nonce")
-        refused(world.decide(request, world.tenant.identity), ErrorCode.INVALID_REQUEST)
+    @pytest.mark.parametrize("cnonce", [None, b"nonce"])
+    def test_the_publishers_nonce_is_copied_into_the_ticket(
+        self, world: ACWorld, cnonce: bytes | None
+    ) -> None:
+        request = request_for(world.tenant, scope=POWER, cnonce=cnonce)
+        answer = world.decide(request, world.tenant.identity)
+        assert isinstance(answer, Grant)
+        envelope = cbor2.loads(answer.response.access_token)
+        assert cbor2.loads(envelope.value.value[2]).get(39) == cnonce
 
 
 class TestPolicy:

@@ -34,14 +34,25 @@ def s_server(port, *more):
 
 
 def own(files):
-    return ["-cert", files["cert"], "-cert_chain", files["cert"], "-key", files["key"], "-CAfile", files["ca"]]
+    return [
+        "-cert",
+        files["cert"],
+        "-cert_chain",
+        files["cert"],
+        "-key",
+        files["key"],
+        "-CAfile",
+        files["ca"],
+    ]
 
 
 def level_zero(cipher):
     return ["-cipher", f"{cipher}:@SECLEVEL=0"]  # OpenSSL 3.5 takes 8-byte tags at this level only
 
 
-GROUPS = pytest.mark.parametrize("groups", [DEFAULT_GROUPS, DEFAULT_GROUPS[::-1]], ids=["x25519", "secp256r1"])
+GROUPS = pytest.mark.parametrize(
+    "groups", [DEFAULT_GROUPS, DEFAULT_GROUPS[::-1]], ids=["x25519", "secp256r1"]
+)
 
 
 @GROUPS
@@ -143,7 +154,15 @@ def test_s_client_with_a_bad_certificate_is_refused(tmp_path, flaw, alert, words
 def test_s_client_of_dtls_1_0_is_refused(tmp_path):
     files = identity_files(small_pki().subscriber, tmp_path / "client")
     with LoopbackServer(server_config()) as ours:
-        old = ["openssl", "s_client", "-dtls1", "-cipher", "ALL:@SECLEVEL=0", "-connect", f"127.0.0.1:{ours.port}"]
+        old = [
+            "openssl",
+            "s_client",
+            "-dtls1",
+            "-cipher",
+            "ALL:@SECLEVEL=0",
+            "-connect",
+            f"127.0.0.1:{ours.port}",
+        ]
         with Foreign([*old, *own(files)]) as theirs:
             closed = ours.wait_for(Closed)
             theirs.wait_for("protocol version")

@@ -1,11 +1,11 @@
 """The engine on a real UDP socket, driven by a plain blocking loop: what foreign programs talk to.
 
-    with LoopbackServer(server_config()) as server:         # echoes what it receives, one peer at a time
-        ... start a foreign client against server.port ...
-        server.wait_for(Connected)
+with LoopbackServer(server_config()) as server:         # echoes what it receives, one peer at a time
+    ... start a foreign client against server.port ...
+    server.wait_for(Connected)
 
-    with LoopbackClient(client_config(), port) as client:   # connects to a foreign server
-        client.wait_for(Connected); client.send(b"hello")
+with LoopbackClient(client_config(), port) as client:   # connects to a foreign server
+    client.wait_for(Connected); client.send(b"hello")
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ import time
 from datetime import UTC, datetime
 from typing import Self, TypeVar
 
-from twoway.dtls import AcceptedHello, Association, Closed, DataReceived, DTLSConfig, Event, HelloGate, HelloVerify
+from twoway.dtls import (
+    AcceptedHello,
+    Association,
+    Closed,
+    DataReceived,
+    DTLSConfig,
+    Event,
+    HelloGate,
+    HelloVerify,
+)
 
 E = TypeVar("E")
 PATIENCE = 15.0
@@ -84,9 +93,11 @@ class _Loop(threading.Thread):
     def wait_for(self, kind: type[E], patience: float = PATIENCE) -> E:
         """Return the first event of a kind; fail after a while."""
         with self._news:
-            found = lambda: next((event for event in self.events if isinstance(event, kind)), None)  # noqa: E731 # used twice
-            assert self._news.wait_for(lambda: found() is not None, patience), f"no {kind.__name__}: {self.events}"
-            return found()
+            came = self._news.wait_for(
+                lambda: any(isinstance(event, kind) for event in self.events), patience
+            )
+            assert came, f"no {kind.__name__}: {self.events}"
+            return next(event for event in self.events if isinstance(event, kind))
 
     def received(self) -> bytes:
         return b"".join(event.data for event in self.events if isinstance(event, DataReceived))

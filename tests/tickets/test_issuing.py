@@ -215,3 +215,9 @@ def test_a_ticket_that_publishers_would_not_take_is_not_issued():
 def test_an_ac_whose_key_cannot_sign_tickets_is_a_fault_of_the_configuration(key):
     with pytest.raises(ConfigurationError, match="P-256"):
         TicketIssuer(issuer=AC_URI, private_key=key, entropy=os.urandom)
+
+
+def test_a_nonce_of_the_publisher_is_copied_and_comes_back():
+    issued = issue(cnonce=b"once")
+    assert verifier().verify_untrusted(issued.encoded, now=NOW).cnonce == issued.cnonce == b"once"
+    assert verifier().verify_untrusted(issue().encoded, now=NOW).cnonce is None

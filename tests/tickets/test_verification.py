@@ -488,3 +488,8 @@ def test_a_ticket_shows_neither_its_bytes_nor_its_key():
 def test_a_scope_wider_than_one_path_survives_the_journey():
     scope = Scope((("/power", Method.GET), ("/s/valve?x=1", Method.PUT | Method.DELETE)))
     assert METER.verify_untrusted(ticket_with(scope=scope.encode()), now=NOW).scope == scope
+
+
+@pytest.mark.parametrize("cnonce", ["text", 7, b"", bytes(65), [b"n"], None])
+def test_a_nonce_of_another_shape_is_refused(cnonce):
+    assert reason_for(ticket_with(cnonce=cnonce)) is TicketReason.MALFORMED_CLAIMS

@@ -86,7 +86,7 @@ class TokenService:
             _check_request(request, holder)
             publisher = _audience(request, directory)
             judgement = self._judge(asked.scope, known, publisher, now)
-            ticket = self._issue(judgement.granted, holder, publisher, now)
+            ticket = self._issue(judgement.granted, holder, publisher, now, cnonce=request.cnonce)
         except TokenRequestRejected as rejected:
             return _refusal(rejected, requester, asked, now)
         return _grant(
@@ -105,8 +105,11 @@ class TokenService:
             raise _RefusedByPolicy(judgement)
         return judgement
 
-    def _issue(self, scope: Scope, holder: X509Identity, publisher: Entity, now: datetime) -> Ticket:
-        """Make the ticket; it never outlives the requester's certificate."""
+    def _issue(
+        self, scope: Scope, holder: X509Identity, publisher: Entity, now: datetime, *, cnonce: bytes | None
+    ) -> Ticket:
+        """Make the ticket; it never outlives the requester's certificate (RFC 9200 section 5.8.1: the nonce
+        that the publisher handed out is copied into it)."""
         try:
             ticket = self._issuer.issue_ticket(
                 subject=holder.uri,
@@ -117,6 +120,7 @@ class TokenService:
                 lifetime_seconds=self._ticket_lifetime,
                 not_after=holder.not_after,
                 compact=publisher.compact_tickets,
+                cnonce=cnonce,
             )
         except HolderExpired:
             raise TokenRequestRejected(ErrorCode.INVALID_CLIENT, _EXPIRED) from None
@@ -175,10 +179,6 @@ def _check_request(request: TokenRequest, holder: X509Identity) -> None:
         raise TokenRequestRejected(
             ErrorCode.INVALID_CLIENT, "the client_id is not the identity that the handshake proved"
         )
-    if request.cnonce is not None:
-        # It has to be copied into the ticket (RFC 9200 section 5.8.1), and ours carry none. A ticket
-        # without it would be refused by the publisher that asked for it, so nothing is lost.
-        raise TokenRequestRejected(ErrorCode.INVALID_REQUEST, "tickets of this AC carry no cnonce")
 
 
 def _audience(request: TokenRequest, directory: Directory) -> Entity:

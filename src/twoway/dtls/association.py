@@ -86,7 +86,7 @@ class Association:
         self._sender = Sender(
             self._config,
             # RFC 6347 section 4.2.1: a server goes on with the sequence number of the hello's record.
-            first_sequence=accepted.record_sequence if accepted else 0,
+            first_sequence=accepted.record.sequence if accepted else 0,
             version=DTLS_1_2 if accepted else DTLS_1_0,
         )
         self._read_epoch = 0
@@ -103,7 +103,7 @@ class Association:
         else:
             self._handshake = self._server = ServerHandshake(surroundings, self, accepted)
             self._reassembler = Reassembler(next_seq=accepted.message.message_seq + 1)
-            self._readers[0].window.mark(accepted.record_sequence)
+            self._readers[0].open_untrusted(accepted.record)  # Seen: the same again is a repetition.
 
     @classmethod
     def client(
@@ -188,6 +188,8 @@ class Association:
         """Begin: a client sends its hello, a server answers the one that it was made from."""
         if self._started_at is not None:
             raise CallerError("an association starts once")
+        if self._closed:
+            return
         self._now = self._started_at = now
         if self._client:
             self._client.start()
@@ -439,7 +441,8 @@ class Association:
         """Ask the caller to sign (see :class:`~twoway.dtls.handshake.Link`)."""
         self._pending_signature = SignatureRequest(data, scheme)
         self._events.append(self._pending_signature)
-        self._sender.stop_timer()  # The next move is ours.
+        # The next move is ours, and our flight before has been answered by what the signature is for.
+        self._sender.forget_flight()
 
     def complete(self, connected: Connected) -> None:
         """The handshake is good (see :class:`~twoway.dtls.handshake.Link`)."""

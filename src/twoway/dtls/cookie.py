@@ -29,7 +29,10 @@ from twoway.dtls.messages.hello import ClientHello, HelloVerifyRequest
 from twoway.dtls.record import DTLS_1_0, ContentType, Record, encode_record, split_datagram_untrusted
 from twoway.dtls.wire import integers, vector
 
-COOKIE_BYTES: Final = 32
+MAX_HELLO_SEQUENCE: Final = 2**40
+MAX_HELLO_MESSAGE_SEQ: Final = 2**8
+"""The server goes on with the numbers of the hello, so one that has used them up already gets no answer. A
+real one is among the first things that its sender says."""
 SECRET_BYTES: Final = 32
 
 
@@ -47,8 +50,8 @@ class AcceptedHello:
     hello: ClientHello
     message: HandshakeMessage
     """The hello as a message, for the transcript."""
-    record_sequence: int
-    """The sequence number of its record: our first record takes the same (RFC 6347 section 4.2.1)."""
+    record: Record
+    """The record that it came in: our first one takes the same number (RFC 6347 section 4.2.1)."""
 
 
 class HelloGate:
@@ -64,7 +67,8 @@ class HelloGate:
         self._rotate_interval = rotate_interval
         self._secret = entropy(SECRET_BYTES)
         self._previous_secret = entropy(SECRET_BYTES)
-        self._rotated_at: float | None = None
+        self._opened_at: float | None = None
+        self._intervals = 0
 
     def receive_untrusted(
         self, datagram: bytes, address: bytes, now: float
@@ -91,7 +95,7 @@ class HelloGate:
         except HandshakeFailure:
             return None
         if hello.cookie and self._is_ours(hello, address):
-            return AcceptedHello(hello, message, records[0].sequence)
+            return AcceptedHello(hello, message, records[0])
         return HelloVerify(self._verify_request(hello, address, message.message_seq, records[0].sequence))
 
     def _verify_request(self, hello: ClientHello, address: bytes, message_seq: int, sequence: int) -> bytes:
@@ -108,23 +112,25 @@ class HelloGate:
         )
 
     def _rotate(self, now: float) -> None:
-        if self._rotated_at is None:
-            self._rotated_at = now
-        elapsed = now - self._rotated_at
-        if elapsed < self._rotate_interval:
+        if self._opened_at is None:
+            self._opened_at = now
+        intervals = int((now - self._opened_at) // self._rotate_interval)
+        if intervals <= self._intervals:
             return
-        # After a quiet time of two intervals even the current secret's cookies are too old.
-        outlived = elapsed >= 2 * self._rotate_interval
+        # After a quiet time of a whole interval even the current secret's cookies are too old.
+        outlived = intervals > self._intervals + 1
         self._previous_secret = self._entropy(SECRET_BYTES) if outlived else self._secret
         self._secret = self._entropy(SECRET_BYTES)
-        self._rotated_at = now
+        self._intervals = intervals
 
 
 def _whole_client_hello_untrusted(record: Record) -> HandshakeMessage | None:
-    if record.type != ContentType.HANDSHAKE or record.epoch != 0:
+    if record.type != ContentType.HANDSHAKE or record.epoch != 0 or record.sequence > MAX_HELLO_SEQUENCE:
         return None
     fragment = next(parse_fragments_untrusted(record.fragment), None)
     if fragment is None or fragment.type != HandshakeType.CLIENT_HELLO or not fragment.is_whole:
+        return None
+    if fragment.message_seq > MAX_HELLO_MESSAGE_SEQ:
         return None
     return HandshakeMessage(fragment.type, fragment.message_seq, fragment.data)
 

@@ -80,6 +80,7 @@ _ALERTS = {
     CertificateReason.NOT_YET_VALID: AlertDescription.CERTIFICATE_EXPIRED,  # "or is not currently valid"
     CertificateReason.WRONG_USAGE: AlertDescription.UNSUPPORTED_CERTIFICATE,
     CertificateReason.UNSUPPORTED_KEY: AlertDescription.UNSUPPORTED_CERTIFICATE,
+    CertificateReason.WEAK_SIGNATURE: AlertDescription.UNSUPPORTED_CERTIFICATE,
 }
 """RFC 5246 section 7.2.2; every other reason is bad_certificate."""
 

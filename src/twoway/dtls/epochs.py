@@ -10,7 +10,7 @@ from typing import Final
 
 from twoway.dtls.protection import AEADProtection, RecordRejected
 from twoway.dtls.record import MAX_SEQUENCE, Record, encode_record
-from twoway.dtls.replay import ReplayWindow
+from twoway.dtls.replay import RecentRecords, ReplayWindow
 
 MAX_DATA_SEQUENCE: Final = MAX_SEQUENCE - 2**16
 """The last sequence numbers are kept for alerts and repeated flights, which must always be possible."""
@@ -59,22 +59,29 @@ class ReadEpoch:
         protection: its keys; None for epoch 0.
     """
 
-    __slots__ = ("_protection", "window")
+    __slots__ = ("_protection", "_recent", "_window")
 
     def __init__(self, protection: AEADProtection | None) -> None:
         self._protection = protection
-        self.window = ReplayWindow()
+        self._window = ReplayWindow()
+        self._recent = RecentRecords()
 
     def open_untrusted(self, record: Record) -> bytes:
-        """Return the plaintext of a record that is authentic and new, and remember its number.
+        """Return the plaintext of a record that is authentic and new, and remember it.
+
+        The window of RFC 6347 section 4.1.2.6 moves for verified records alone, so epoch 0 has none.
 
         Raises:
             RecordRejected: it is not authentic, or was seen before, or is too old to say.
         """
-        if not self.window.is_fresh(record.sequence):
+        if self._protection is None:
+            if self._recent.repeats(record):
+                raise RecordReplayed("a record came twice")
+            return record.fragment
+        if not self._window.is_fresh(record.sequence):
             raise RecordReplayed("a record came twice")
-        plaintext = record.fragment if self._protection is None else self._protection.open_untrusted(record)
-        self.window.mark(record.sequence)
+        plaintext = self._protection.open_untrusted(record)
+        self._window.mark(record.sequence)
         return plaintext
 
 

@@ -147,7 +147,11 @@ class Handshake(ABC):
         self._link.install_keys(read=read, write=write)
 
     def _accept_extended_master_secret(self, extensions: Extensions) -> None:
-        """RFC 7627 section 5.3: go without only where that is allowed by name."""
+        """RFC 7627 section 5: go without only where that is allowed by name."""
+        if extensions.get(ExtensionType.EXTENDED_MASTER_SECRET, b""):
+            raise HandshakeFailure(
+                AlertDescription.DECODE_ERROR, "the peer's extended_master_secret extension is not empty"
+            )
         self._has_extended_master_secret = ExtensionType.EXTENDED_MASTER_SECRET in extensions
         if (
             not self._has_extended_master_secret

@@ -24,6 +24,9 @@ class KeyBlock(NamedTuple):
     client_iv: bytes
     server_iv: bytes
 
+    def __repr__(self) -> str:
+        return "KeyBlock(...)"
+
 
 def prf(secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
     """PRF(secret, label, seed) = P_SHA256(secret, label + seed), the first ``length`` bytes."""

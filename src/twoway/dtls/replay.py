@@ -6,7 +6,10 @@ record must not be able to move the window.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
+
+from twoway.dtls.record import Record
 
 WINDOW_RECORDS: Final = 64
 """The size that the RFC recommends; at least 32 is required."""
@@ -37,3 +40,24 @@ class ReplayWindow:
             self._highest = sequence
         else:
             self._seen |= 1 << -ahead
+
+
+class RecentRecords:
+    """Unprotected records that came lately, to drop those that the network delivers twice.
+
+    A window of numbers would not do here: anybody can write a number, and one from the far future, or the
+    very next one, would shut out the real record. So a record counts as repeated only if all of it is.
+    """
+
+    __slots__ = ("_recent",)
+
+    def __init__(self) -> None:
+        self._recent: deque[int] = deque(maxlen=WINDOW_RECORDS)
+
+    def repeats(self, record: Record) -> bool:
+        """Tell whether the very same record came lately, and remember it."""
+        fingerprint = hash(record)
+        if fingerprint in self._recent:
+            return True
+        self._recent.append(fingerprint)
+        return False

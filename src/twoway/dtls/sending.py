@@ -91,10 +91,6 @@ class Sender:
         """Count a repetition that the timer did not ask for; tell whether it is allowed."""
         return self._timer.spend_retry()
 
-    def stop_timer(self) -> None:
-        """No answer is awaited any more."""
-        self._timer.stop()
-
     def forget_flight(self) -> None:
         """The flight came through, or does not matter any more."""
         self._timer.stop()

@@ -62,6 +62,7 @@ class Claim(IntEnum):
     CNF = 8
     SCOPE = 9
     ACE_PROFILE = 38
+    CNONCE = 39
 
 
 class ConfirmationMethod(IntEnum):

@@ -75,6 +75,7 @@ class TicketIssuer:
         lifetime_seconds: int,
         not_after: datetime,
         compact: bool = False,
+        cnonce: bytes | None = None,
     ) -> bytes:
         """Return an encoded ticket; see :meth:`issue_ticket`."""
         return self.issue_ticket(
@@ -86,6 +87,7 @@ class TicketIssuer:
             lifetime_seconds=lifetime_seconds,
             not_after=not_after,
             compact=compact,
+            cnonce=cnonce,
         ).encoded
 
     def issue_ticket(
@@ -99,6 +101,7 @@ class TicketIssuer:
         lifetime_seconds: int,
         not_after: datetime,
         compact: bool = False,
+        cnonce: bytes | None = None,
     ) -> Ticket:
         """Issue a ticket and return it with its claims; the bytes to hand out are its ``encoded``.
 
@@ -111,6 +114,7 @@ class TicketIssuer:
             lifetime_seconds: how long policy lets it live.
             not_after: end of the holder's certificate, beyond which no ticket of it reaches.
             compact: name the key by its thumbprint instead of by value.
+            cnonce: what the publisher asked to see again (RFC 9200 section 5.3.1), copied as it is.
 
         Raises:
             HolderExpired: ``not_after`` has passed.
@@ -127,7 +131,7 @@ class TicketIssuer:
             raise HolderExpired(subject, not_after)
         ticket_id = self._entropy(TICKET_ID_BYTES)
         confirmation = Confirmation.of_key(holder_spki, compact=compact)
-        claims = {
+        claims: dict[Claim, object] = {
             Claim.ISS: self._issuer,
             Claim.SUB: subject,
             Claim.AUD: audience,
@@ -138,6 +142,8 @@ class TicketIssuer:
             Claim.SCOPE: scope.encode(),
             Claim.ACE_PROFILE: Profile.COAP_DTLS,
         }
+        if cnonce is not None:
+            claims[Claim.CNONCE] = cnonce
         encoded = cose.sign1(strict_cbor.encode(claims), private_key=self._private_key, key_id=self._key_id)
         if len(encoded) > MAX_TICKET_BYTES:
             raise CallerError(
@@ -153,6 +159,7 @@ class TicketIssuer:
             ticket_id=ticket_id,
             scope=scope,
             confirmation=confirmation,
+            cnonce=cnonce,
             encoded=encoded,
         )
 

@@ -93,6 +93,8 @@ class Ticket:
     """The key that its holder has to prove."""
     not_before: datetime | None = None
     """``nbf``: the first moment at which it is valid, if it says so."""
+    cnonce: bytes | None = None
+    """What the publisher asked to see again, if it did (RFC 9200 section 5.3.1)."""
     encoded: bytes = field(default=b"", repr=False)
     """The ticket as it came, byte for byte."""
 

@@ -26,8 +26,8 @@ from twoway.tickets.ticket import MAX_TICKET_BYTES, Ticket, TicketReason, Ticket
 
 MAX_IDENTITY_CHARACTERS = 255
 """Of ``iss``, ``sub`` and ``aud``: names that go into logs and databases."""
-MAX_TICKET_ID_BYTES = 64
-"""Of ``cti``: ours take 16."""
+MAX_SHORT_BYTES = 64
+"""Of ``cti`` and ``cnonce``: ours take 16."""
 LAST_NUMERIC_DATE = 253_402_300_799
 """The end of the year 9999, the last second that a ``datetime`` can hold."""
 
@@ -104,6 +104,7 @@ class TicketVerifier:
             ticket_id=claims.ticket_id,
             scope=scope,
             confirmation=_confirmation(claims.confirmation),
+            cnonce=claims.cnonce,
             encoded=encoded,
         )
 
@@ -136,6 +137,7 @@ class _Claims:
     scope: object
     confirmation: object
     ace_profile: object
+    cnonce: bytes | None
 
     @classmethod
     def parse_untrusted(cls, payload: bytes) -> _Claims:
@@ -152,10 +154,11 @@ class _Claims:
             issued_at=_date(claims, Claim.IAT),
             expires_at=_date(claims, Claim.EXP),
             not_before=_date(claims, Claim.NBF) if Claim.NBF in claims else None,
-            ticket_id=_ticket_id(claims),
+            ticket_id=_short_bytes(claims, Claim.CTI),
             scope=claims.get(Claim.SCOPE),
             confirmation=claims.get(Claim.CNF),
             ace_profile=claims.get(Claim.ACE_PROFILE, int(Profile.COAP_DTLS)),
+            cnonce=_short_bytes(claims, Claim.CNONCE) if Claim.CNONCE in claims else None,
         )
 
 
@@ -174,9 +177,9 @@ def _date(claims: Mapping[object, object], claim: Claim) -> datetime:
     return datetime.fromtimestamp(value, UTC)
 
 
-def _ticket_id(claims: Mapping[object, object]) -> bytes:
-    value = claims.get(Claim.CTI)
-    if not isinstance(value, bytes) or not 0 < len(value) <= MAX_TICKET_ID_BYTES:
+def _short_bytes(claims: Mapping[object, object], claim: Claim) -> bytes:
+    value = claims.get(claim)
+    if not isinstance(value, bytes) or not 0 < len(value) <= MAX_SHORT_BYTES:
         raise TicketRejected(TicketReason.MALFORMED_CLAIMS)
     return value
 
