@@ -60,7 +60,7 @@ class AccessReason(Enum):
 
     @property
     def response_code(self) -> tuple[int, int]:
-        """The CoAP response code of ace.md's table, RFC 9200 section 5.10.2."""
+        """The CoAP response code: RFC 9200 section 5.10.2."""
         return self.value[0]
 
     @property
