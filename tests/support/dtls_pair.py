@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
@@ -33,6 +34,7 @@ from twoway.dtls import (
     PSKCredential,
     SignatureRequest,
 )
+from twoway.dtls.handshake import Handshake, Surroundings
 from twoway.dtls.record import Record, split_datagram_untrusted
 from twoway.trace import TraceEvent
 
@@ -108,6 +110,10 @@ class Side:
     def received(self) -> list[bytes]:
         return [event.data for event in self.events if isinstance(event, DataReceived)]
 
+    @property
+    def counters(self) -> Counter[str]:
+        return self.association.counters if self.association else Counter()
+
     def send(self, data: bytes) -> None:
         assert self.association is not None
         self.association.send(data)
@@ -119,11 +125,26 @@ class Side:
 class Pair:
     """A client, a gate, a server, and a wire; time is virtual.
 
-    `answer_signature(request, key)` stands in for a key elsewhere where a config has no private key.
+    Args:
+        client: the client's configuration; with a certificate by default.
+        server: the server's configuration; with a certificate by default.
+        wire: what becomes of each datagram.
+        seed: of all randomness that the engines ask for.
+        client_handshake: a handshake that plays the client instead of the engine's own.
+        server_handshake: a handshake that plays the server instead of the engine's own.
+
+    `signer(request)` stands in for a key elsewhere where a config has no private key.
     """
 
     def __init__(
-        self, client: DTLSConfig | None = None, server: DTLSConfig | None = None, *, wire: Wire = everything, seed: int = 1
+        self,
+        client: DTLSConfig | None = None,
+        server: DTLSConfig | None = None,
+        *,
+        wire: Wire = everything,
+        seed: int = 1,
+        client_handshake: Callable[..., Handshake] | None = None,
+        server_handshake: Callable[..., Handshake] | None = None,
     ) -> None:
         self.wire = wire
         self.now = 0.0
@@ -133,15 +154,17 @@ class Pair:
         self._travelling: list[tuple[float, int, bool, bytes]] = []
         self._ties = itertools.count()
         self._server_config = server or server_config()
+        self._server_handshake = server_handshake
         self.gate = HelloGate(entropy=self.entropy)
         self.client = Side()
         self.server = Side()
+        client = client or client_config()
         self.client.association = Association.client(
-            client or client_config(),
-            entropy=self.entropy,
-            wall_clock=lambda: NOW,
-            trace=self.client.trace.append,
+            client, entropy=self.entropy, wall_clock=lambda: NOW, trace=self.client.trace.append
         )
+        if client_handshake is not None:
+            rogue = client_handshake(self._surroundings(client), self.client.association)
+            self.client.association._handshake = self.client.association._client = rogue
         self.signer: Callable[[SignatureRequest], bytes | None] | None = None
 
     def start(self) -> None:
@@ -170,6 +193,17 @@ class Pair:
                 if deadline is not None and deadline <= self.now:
                     side.association.handle_timer(self.now)
                     self.drain(side)
+
+    def works(self) -> bool:
+        """Whether both are connected and data arrives in both directions."""
+        if not (self.client.connected and self.server.connected):
+            return False
+        if self.client.closed or self.server.closed:
+            return False
+        self.client.send(b"ping")
+        self.server.send(b"pong")
+        self.run(until=self.now + 1)
+        return self.server.received[-1:] == [b"ping"] and self.client.received[-1:] == [b"pong"]
 
     def deliver(self, data: bytes, *, to_server: bool) -> None:
         """Let bytes arrive right now."""
@@ -208,6 +242,10 @@ class Pair:
                 wall_clock=lambda: NOW,
                 trace=self.server.trace.append,
             )
+            if self._server_handshake is not None:
+                surroundings = self._surroundings(self._server_config)
+                rogue = self._server_handshake(surroundings, self.server.association, verdict)
+                self.server.association._handshake = self.server.association._server = rogue
             self.server.association.start(self.now)
             self.drain(self.server)
 
@@ -218,6 +256,9 @@ class Pair:
             heapq.heappush(
                 self._travelling, (self.now + LATENCY + delay, next(self._ties), to_server, arriving)
             )
+
+    def _surroundings(self, config: DTLSConfig) -> Surroundings:
+        return Surroundings(config, self.entropy, lambda: NOW)
 
     def _next_at(self) -> float | None:
         times = [self._travelling[0][0]] if self._travelling else []

@@ -1,0 +1,5 @@
+"""``python -m twoway`` is the ``twoway`` command."""
+
+from twoway.cli import main
+
+main()

@@ -1,0 +1,72 @@
+"""How commands speak: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+
+from rich.console import Console
+from rich.table import Table
+
+from twoway.clock import Clock
+from twoway.trace import Trace, TraceEvent
+
+
+def package_version() -> str:
+    """Return the installed version."""
+    return version("twoway")
+
+
+def complain(sentence: str) -> None:
+    """Say on standard error what went wrong."""
+    print(f"twoway: {printable(sentence)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Replace what a terminal would act upon: much of what we print came from a network."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def say_json(value: object) -> None:
+    """Print one JSON document on a line of its own, at once."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def say_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; in a pipe, where nobody looks at borders, it has none."""
+    console = Console(highlight=False)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(printable(cell) for cell in row))
+    console.print(table)
+
+
+def trace_to_json() -> Trace:
+    """Return a trace that prints each event as a line of JSON on standard output."""
+
+    def tell(event: TraceEvent) -> None:
+        say_json({"event": event.name, "source": event.source, **_plain(event.data)})
+
+    return tell
+
+
+def trace_to_stderr(clock: Clock) -> Trace:
+    """Return a trace that prints each event as a line for people on standard error."""
+
+    def tell(event: TraceEvent) -> None:
+        details = " ".join(f"{key}={value}" for key, value in _plain(event.data).items())
+        line = f"{clock.now():%H:%M:%S} {event.source}: {event.name} {details}"
+        print(printable(line.rstrip()), file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _plain(data: Mapping[str, object]) -> dict[str, object]:
+    return {
+        key: value if isinstance(value, str | int | float | bool | None) else str(value)
+        for key, value in data.items()
+    }

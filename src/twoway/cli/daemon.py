@@ -1,0 +1,51 @@
+"""Servers in the foreground: they say when they are ready, and end in order on Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+
+from twoway.cli.console import say_json, trace_to_json, trace_to_stderr
+from twoway.clock import SystemClock
+from twoway.trace import Trace, ignore
+
+Serve = Callable[[Callable[[str], None], Trace], Coroutine[object, object, None]]
+"""Takes whom to tell that it is ready, and a trace; serves until cancelled."""
+
+
+def run_until_signalled(serve: Serve, *, verbose: bool, as_json: bool) -> None:
+    """Run a server until a signal asks it to stop; then return, after it has closed everything."""
+    trace = trace_to_json() if as_json else trace_to_stderr(SystemClock()) if verbose else ignore
+
+    def ready(uri: str) -> None:
+        if as_json:
+            say_json({"event": "ready", "uri": uri})
+        else:
+            print(f"ready {uri}", flush=True)
+
+    run_until_cancelled(serve(ready, trace))
+
+
+def run_until_cancelled(work: Coroutine[object, object, None]) -> None:
+    """Run ``work`` until it ends or Ctrl-C or SIGTERM cancel it; either is a good end."""
+    asyncio.run(_run_until_signalled(work))
+
+
+async def _run_until_signalled(work: Coroutine[object, object, None]) -> None:
+    task = asyncio.create_task(work)
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise

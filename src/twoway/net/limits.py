@@ -1,0 +1,27 @@
+"""How much of a machine the network may take: one frozen value with the reason beside each number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twoway.errors import CallerError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of one endpoint. Whatever goes beyond one is dropped and counted, never queued."""
+
+    half_open: int = 256
+    """Accepted handshakes that are not complete. Each costs some 10 kB and two signatures to come; more
+    at once would time out anyway on the machines that this runs on."""
+    half_open_per_host: int = 64
+    """The share of one IPv4 address or one IPv6 /64, so that one host cannot keep all others out."""
+    associations: int = 10_000
+    """Associations in all, complete or not, accepted or opened by us."""
+    idle_timeout: float = 3600.0
+    """Seconds without an authenticated record from the peer until an association is closed. A sensor that
+    speaks once an hour shakes hands once an hour."""
+
+    def __post_init__(self) -> None:
+        if min(self.half_open, self.half_open_per_host, self.associations) < 1 or self.idle_timeout <= 0:
+            raise CallerError("every limit of an endpoint is a positive number")

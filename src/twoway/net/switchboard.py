@@ -1,0 +1,409 @@
+"""The switchboard: which engine gets a datagram, and what becomes of what the engine puts out.
+
+Theory of operation. Four things drive it: a datagram, the alarm, a caller, and a signature that a thread
+has made. Each of them gives one input to one association's engine; then the engine's outputs are drained
+(datagrams to the wire, events to the connection) and its deadline is noted. The engine never sees the
+socket, the clock or the event loop; nothing above sees the engine.
+
+Rules that hold here:
+
+- An address that is not known costs no memory: the gate answers it without keeping anything, and only a
+  hello with a valid cookie makes an association, if there is room (:class:`~twoway.net.Limits`).
+- A hello from an address that is known goes through the same gate and starts an association beside the
+  old one, which goes only when the new one is complete (RFC 6347 section 4.2.8). Meanwhile both get every
+  datagram but hellos; what is not protected with an association's keys is nothing to it.
+- A fault in a listener costs its connection, a fault in an engine costs its association; neither reaches
+  the socket or anybody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from functools import partial
+from typing import Final
+
+from twoway.clock import Clock
+from twoway.dtls import (
+    AcceptedHello,
+    AlertDescription,
+    Association,
+    Closed,
+    ClosedBy,
+    Connected,
+    DataReceived,
+    DTLSConfig,
+    Event,
+    HelloGate,
+    HelloVerify,
+    SignatureRequest,
+)
+from twoway.errors import CallerError, NetworkError, TwowayError
+from twoway.net.address import SocketAddress, packed, plain, written
+from twoway.net.alarm import Alarm
+from twoway.net.connection import Carrier, Connection
+from twoway.net.failure import NOBODY_ANSWERED, START_IT, handshake_failed
+from twoway.net.limits import Limits
+from twoway.net.link import Link
+from twoway.net.table import LinkTable
+from twoway.net.wire import Wire
+from twoway.trace import Trace, TraceEvent
+
+OnConnection = Callable[[Connection], None]
+
+CLIENT_HELLO: Final = 1
+HANDSHAKE_RECORD: Final = 22
+RECORD_HEADER_BYTES: Final = 13
+
+
+class Switchboard:
+    """Drives the associations of one socket; :class:`~twoway.net.Endpoint` is its face.
+
+    Args:
+        sock: bound, not blocking.
+        accept: how to answer peers that open a handshake; None: nobody is answered.
+        on_connection: takes each connection that a peer opened, before any of its data.
+        limits: bounds on what the network may take.
+        clock: where time comes from.
+        entropy: returns that many random bytes.
+        trace: takes what happens.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        accept: DTLSConfig | None,
+        on_connection: OnConnection | None,
+        limits: Limits,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        trace: Trace,
+    ) -> None:
+        self.on_connection = on_connection
+        self.counters: Counter[str] = Counter()
+        self.clock = clock
+        self.links = LinkTable(limits)
+        self.wire = Wire(sock, self._receive, self._believe_unreachable)
+        self.local = plain(sock.getsockname())
+        self._source = f"endpoint {written(*self.local)}"
+        self._accept = accept
+        self._limits = limits
+        self._entropy = entropy
+        self._trace = trace
+        self._gate = HelloGate(entropy=entropy)
+        self._alarm: Alarm[Link] = Alarm(clock, self._look_at)
+        self._numbers = itertools.count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+
+    async def shut(self, reason: str) -> None:
+        """End every association, release the port, leave nothing running."""
+        for link in self.links:
+            self.end(link, reason)
+        self._alarm.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.wire.close()
+
+    # --- beginnings -----------------------------------------------------------------------------
+
+    def start_client(self, address: SocketAddress, config: DTLSConfig) -> Link:
+        """Begin a handshake; its outcome comes by ``link.opened``.
+
+        Raises:
+            NetworkError: if there is no room for another association.
+            CallerError: if the configuration has nothing that a client could prove itself with.
+        """
+        where = written(*plain(address))
+        lack = self.links.lack_of_room(address, outgoing=True)
+        if lack is not None:
+            raise NetworkError(f"this endpoint has too many {lack}", where=where, remedy="close some first")
+        association = Association.client(
+            config,
+            entropy=self._entropy,
+            wall_clock=self.clock.now,
+            trace=self._trace,
+            name=f"client of {where}",
+        )
+        opened: asyncio.Future[Connection] = self._loop.create_future()
+        link = Link(association, address, config, opened=opened)
+        self._admit(link)
+        return link
+
+    def _admit(self, link: Link) -> None:
+        self.links.add(link)
+        self._run(link, partial(link.association.start, self.clock.monotonic()))
+
+    # --- what arrives ---------------------------------------------------------------------------
+
+    def _receive(self, datagram: bytes, address: SocketAddress) -> None:
+        links = self.links.at(address)
+        if self._accept is not None and _may_be_client_hello(datagram):
+            self._knock(datagram, address, self._accept)
+        elif not links:
+            self._drop("datagram of an unknown address", address)
+        else:
+            for link in links:
+                self._feed(link, datagram)
+
+    def _knock(self, datagram: bytes, address: SocketAddress, accept: DTLSConfig) -> None:
+        """Judge a hello. Nobody else at the address gets it: a handshake that took another one's hello for
+        its own again would answer with a flight that confuses the newcomer."""
+        answer = self._gate.receive_untrusted(datagram, packed(address), self.clock.monotonic())
+        match answer:
+            case None:
+                self._drop("malformed hello", address)
+            case HelloVerify():
+                self.counters["cookies sent"] += 1
+                self.wire.send(answer.datagram, address)
+            case AcceptedHello():
+                for link in self.links.at(address):
+                    if link.hello_random == answer.hello.random:
+                        self._feed(link, datagram)
+                        return
+                newcomer = self._welcome(answer, address, accept)
+                if newcomer is not None:
+                    newcomer.traffic.count_received(datagram)
+                    self._admit(newcomer)
+
+    def _welcome(self, hello: AcceptedHello, address: SocketAddress, accept: DTLSConfig) -> Link | None:
+        """Make a link of an accepted hello that is not known yet, if there is room."""
+        for link in self.links.at(address):
+            # Its owner has started anew, and has proved again that the address is its own. It is not told:
+            # an alert without keys would be taken to be about the new handshake.
+            if not link.outgoing and link.connection is None:
+                self._finish(link, _closed_by_us(link, "the peer began another handshake"))
+        lack = self.links.lack_of_room(address, outgoing=False)
+        if lack is not None:
+            self._drop(f"hello, too many {lack}", address)
+            return None
+        association = Association.server(
+            accept,
+            hello,
+            entropy=self._entropy,
+            wall_clock=self.clock.now,
+            trace=self._trace,
+            name=f"server of {written(*plain(address))}",
+        )
+        return Link(association, address, accept, hello_random=hello.hello.random)
+
+    def _feed(self, link: Link, datagram: bytes) -> None:
+        link.traffic.count_received(datagram)
+        self._run(link, partial(link.association.receive_datagram, datagram, self.clock.monotonic()))
+
+    def _believe_unreachable(self, address: SocketAddress, fault: OSError) -> None:
+        """Give up a handshake that we opened; an association that is complete is not ended by a forgery."""
+        for link in self.links.at(address):
+            if link.connection is None and link.outgoing:
+                self._give_up(link, fault)
+
+    # --- driving one engine ---------------------------------------------------------------------
+
+    def _run(self, link: Link, step: Callable[[], None]) -> None:
+        """Give an engine one input and drain its outputs."""
+        if link.over:
+            return
+        try:
+            step()
+            if not link.draining:
+                self._drain(link)
+        except Exception as fault:  # noqa: BLE001 an engine's fault costs this association and no other
+            self._lose(link, fault)
+
+    def _drain(self, link: Link) -> None:
+        link.draining = True
+        try:
+            while not link.over:
+                self._transmit(link)
+                event = link.association.next_event()
+                if event is None:
+                    break
+                self._take(link, event)
+        finally:
+            link.draining = False
+        if not link.over:
+            self._note_deadline(link)
+
+    def _transmit(self, link: Link) -> None:
+        for datagram in link.association.datagrams_to_send():
+            link.traffic.count_sent(datagram)
+            fault = self.wire.send(datagram, link.address)
+            if fault is not None:
+                self.counters["datagrams not sent"] += 1
+                if link.connection is None and link.outgoing:
+                    self._give_up(link, fault)
+                    return
+
+    def _take(self, link: Link, event: Event) -> None:
+        match event:
+            case DataReceived():
+                link.heard_at = self.clock.monotonic()
+                if link.connection is not None:
+                    link.connection.deliver(event.data)
+            case Connected():
+                self._complete(link, event)
+            case SignatureRequest():
+                self._spawn(self._sign(link, event))
+            case Closed():
+                self._finish(link, event)
+
+    def _complete(self, link: Link, connected: Connected) -> None:
+        link.heard_at = self.clock.monotonic()
+        self.links.complete(link)
+        for other in self.links.at(link.address):
+            if other is not link and other.outgoing == link.outgoing:
+                self.end(other, "a newer handshake with this address is complete")
+        connection = link.connection = Connection(
+            connected,
+            number=next(self._numbers),
+            remote=plain(link.address),
+            local=self.local,
+            outgoing=link.outgoing,
+            traffic=link.traffic,
+            carrier=Carrier(
+                send=partial(self._send, link),
+                close=partial(self.end, link, "we closed it"),
+                fault=partial(self._blame_listener, link),
+            ),
+        )
+        self._tell(
+            "association complete",
+            link,
+            peer=connection.peer.uri,
+            suite=connection.suite,
+            kind=connection.kind,
+            **asdict(link.traffic),
+        )
+        self._announce(link, connection)
+
+    def _announce(self, link: Link, connection: Connection) -> None:
+        if link.opened is not None:
+            if not link.opened.done():
+                link.opened.set_result(connection)
+        elif self.on_connection is not None:
+            try:
+                self.on_connection(connection)
+            except Exception as fault:  # noqa: BLE001 a user's fault costs this connection and no other
+                self._blame_listener(link, fault)
+
+    def _send(self, link: Link, data: bytes) -> None:
+        try:
+            link.association.send(data)
+        except CallerError:
+            raise
+        except Exception as fault:  # noqa: BLE001 an engine's fault costs this association and no other
+            self._lose(link, fault)
+        self._run(link, _nothing)
+
+    async def _sign(self, link: Link, request: SignatureRequest) -> None:
+        signer = None if link.config.certificate is None else link.config.certificate.signer
+        signature: bytes | None = None
+        try:
+            if signer is not None:
+                signature = await asyncio.to_thread(signer.sign, request.data, request.scheme)
+        except Exception as fault:  # noqa: BLE001 whatever a key's driver raises, the handshake is told no
+            self._tell("signer failed", link, fault=type(fault).__name__)
+        now = self.clock.monotonic()
+        self._run(link, partial(link.association.answer, request, signature, now))
+
+    # --- ends -----------------------------------------------------------------------------------
+
+    def end(self, link: Link, reason: str) -> None:
+        """End an association on our side, with the alert that its state asks for."""
+        if link.over:
+            return
+        try:
+            link.association.close()
+            self._transmit(link)
+        except Exception as fault:  # noqa: BLE001 it is over in any case
+            self._tell("engine failed", link, fault=type(fault).__name__)
+        self._finish(link, _closed_by_us(link, reason))
+
+    def _lose(self, link: Link, fault: Exception) -> None:
+        self.counters["engines failed"] += 1
+        self._tell("engine failed", link, fault=f"{type(fault).__name__}: {fault}")
+        self._finish(link, _closed_by_us(link, "our side failed by itself", AlertDescription.INTERNAL_ERROR))
+
+    def _give_up(self, link: Link, fault: Exception) -> None:
+        why = str(getattr(fault, "strerror", None) or fault).lower()
+        where = written(*plain(link.address))
+        error = NetworkError(f"{NOBODY_ANSWERED} ({why})", where=where, remedy=START_IT)
+        self._finish(link, Closed(ClosedBy.TIMEOUT, None, why, established=False), error)
+
+    def _finish(self, link: Link, closed: Closed, error: TwowayError | None = None) -> None:
+        if link.over:
+            return
+        link.over = True
+        self.links.remove(link)
+        self._alarm.forget(link)
+        self._tell(
+            "association closed", link, by=closed.by.value, reason=closed.reason, **asdict(link.traffic)
+        )
+        if link.opened is not None and not link.opened.done():
+            link.opened.set_exception(error or handshake_failed(closed, written(*plain(link.address))))
+        if link.connection is not None:
+            link.connection.end(closed)
+        elif not link.outgoing:
+            self.counters["handshakes failed"] += 1
+
+    def _blame_listener(self, link: Link, fault: Exception) -> None:
+        self.counters["listeners failed"] += 1
+        self._tell("listener failed", link, fault=f"{type(fault).__name__}: {fault}")
+        self.end(link, "our side failed to handle what came")
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def _note_deadline(self, link: Link) -> None:
+        deadline = link.association.next_deadline()
+        if link.connection is not None:
+            idle_at = self._idle_at(link)
+            deadline = idle_at if deadline is None else min(deadline, idle_at)
+        if deadline is not None:
+            self._alarm.need(link, deadline)
+
+    def _idle_at(self, link: Link) -> float:
+        return link.heard_at + self._limits.idle_timeout
+
+    def _look_at(self, link: Link, now: float) -> None:
+        # A handshake's patience is the engine's; that of a connection which says nothing is ours.
+        self._run(link, partial(link.association.handle_timer, now))
+        if not link.over and link.connection is not None and self._idle_at(link) <= now:
+            self.end(link, f"nothing was heard for {self._limits.idle_timeout:g} s")
+
+    # --- bookkeeping ----------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _drop(self, what: str, address: SocketAddress) -> None:
+        self.counters[f"dropped: {what}"] += 1
+        self._trace(TraceEvent("dropped", self._source, {"what": what, "address": written(*plain(address))}))
+
+    def _tell(self, name: str, link: Link, **data: object) -> None:
+        self._trace(TraceEvent(name, self._source, {"address": written(*plain(link.address)), **data}))
+
+
+def _closed_by_us(link: Link, reason: str, alert: AlertDescription = AlertDescription.CLOSE_NOTIFY) -> Closed:
+    return Closed(ClosedBy.US, alert, reason, established=link.connection is not None)
+
+
+def _nothing() -> None:
+    """Be the input of an engine that has had its input already."""
+
+
+def _may_be_client_hello(datagram: bytes) -> bool:
+    """Tell a handshake record of epoch 0 that begins with a ClientHello (RFC 6347 sections 4.1, 4.2.2)."""
+    return (
+        len(datagram) > RECORD_HEADER_BYTES
+        and datagram[0] == HANDSHAKE_RECORD
+        and datagram[3:5] == b"\x00\x00"
+        and datagram[RECORD_HEADER_BYTES] == CLIENT_HELLO
+    )

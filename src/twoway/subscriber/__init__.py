@@ -1,0 +1,33 @@
+"""The subscriber: reads and observes publishers, and gets itself a ticket where one is needed.
+
+``rules`` says what is believed and whom, ``wallet`` which ticket is usable when, ``exchange`` speaks
+CoAP, ``admission`` gets past a refusal, ``client`` is the library call: :class:`Subscriber`.
+"""
+
+from twoway.subscriber.client import Subscriber
+from twoway.subscriber.reading import Reading
+from twoway.subscriber.reference import ACReference
+from twoway.subscriber.steps import (
+    Handshake,
+    Hint,
+    Request,
+    Response,
+    Step,
+    Steps,
+    TicketObtained,
+    TicketPresented,
+)
+
+__all__ = [
+    "ACReference",
+    "Handshake",
+    "Hint",
+    "Reading",
+    "Request",
+    "Response",
+    "Step",
+    "Steps",
+    "Subscriber",
+    "TicketObtained",
+    "TicketPresented",
+]

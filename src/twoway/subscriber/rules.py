@@ -1,0 +1,245 @@
+"""What a subscriber believes, and whom: the rules, without network, clock or disk.
+
+Each rule raises when it is broken. In the order in which one read meets them:
+
+1. :func:`require_publisher`: the certificate names the host of the URI, or is the identity that the
+   caller expects. Nothing is sent before.
+2. :func:`require_hints`: a publisher's hint (4.01) is untrusted. It is followed only if it names the
+   AC that this subscriber is configured with, and as audience nobody but the publisher itself; else
+   any node could send us to an AC of its own, or have us fetch tickets for others.
+3. :func:`require_ac`: the AC proves the configured identity. Nothing is sent before.
+4. :func:`take_grant_untrusted`: a ticket is taken only if its lifetime is known, the profile is DTLS's,
+   its key is ours, and the key that the AC knows for the publisher is the one that the publisher proved.
+   A ticket for another publisher, mixed up or replayed, fails here.
+5. :func:`refusal_untrusted`: what the AC says when it refuses is passed on as text that cannot do harm.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from twoway.errors import ConfigurationError, PeerError, RefusedError, TwowayError
+from twoway.identity import Identity, PSKIdentity, X509Identity
+from twoway.subscriber.reference import ACReference, host_form, uri_form
+from twoway.subscriber.wallet import HeldTicket
+from twoway.tickets import (
+    CONTENT_FORMAT_ACE,
+    Confirmation,
+    CreationHints,
+    Method,
+    Profile,
+    Scope,
+    TokenError,
+    TokenResponse,
+    WrongKey,
+)
+
+_TEXT_CHARACTERS = 200
+"""As much of a peer's own words as is worth showing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a token request asked for, to hold the answer against."""
+
+    publisher: X509Identity
+    """Who proved to be the publisher; the audience."""
+    target: str
+    """The path and query to be read."""
+    scope: Scope
+    """The scope that was asked for; it covers :attr:`target`."""
+    own_spki: bytes
+    """The key that the ticket shall be bound to."""
+    asked_at: datetime
+    """When the request was made."""
+
+
+def require_publisher(peer: Identity, *, uri: str, expected: str | None) -> X509Identity:
+    """Check that the peer is the publisher meant by ``uri``.
+
+    Args:
+        peer: who the peer proved to be.
+        uri: the resource's URI; without ``expected`` the peer's certificate must name its host.
+        expected: the identity URI that the caller knows the publisher by.
+
+    Raises:
+        RefusedError: it is somebody else.
+    """
+    certified = _require_certificate(peer, where=uri)
+    if expected is not None:
+        if not _equal(certified.uri, expected):
+            raise RefusedError(
+                f"the peer proved to be {certified.uri}, not {expected}",
+                where=uri,
+                remedy="check the URI and the identity that you expect",
+            )
+        return certified
+    host = host_form(urlsplit(uri).hostname or "")
+    if host not in {host_form(named) for named in certified.hosts}:
+        raise RefusedError(
+            f"the certificate of {certified.uri} does not name the host {host}",
+            where=uri,
+            remedy="use a host that it names, or say which identity you expect there",
+        )
+    return certified
+
+
+def require_ac(peer: Identity, *, ac: ACReference) -> X509Identity:
+    """Check that the peer is the configured AC.
+
+    Raises:
+        RefusedError: it is somebody else.
+    """
+    certified = _require_certificate(peer, where=ac.uri)
+    if not _equal(certified.uri, ac.identity):
+        raise RefusedError(
+            f"the peer proved to be {certified.uri}, not the AC {ac.identity}",
+            where=ac.uri,
+            remedy="correct ac.toml in the identity folder, or do not use this network",
+        )
+    return certified
+
+
+def require_hints(
+    hints: CreationHints | None, *, ac: ACReference | None, publisher: X509Identity
+) -> ACReference:
+    """Check where a publisher sends us for a ticket, and return the AC to ask.
+
+    Args:
+        hints: what came with 4.01; None where nothing did.
+        ac: the AC that this subscriber is configured with.
+        publisher: who proved to be the publisher.
+
+    Raises:
+        RefusedError: there is no AC to ask, or it is not the one that we trust.
+    """
+    where = publisher.uri
+    if ac is None:
+        raise RefusedError(
+            "the publisher wants a ticket, and this identity has no AC to get one from",
+            where=where,
+            remedy="write an ac.toml with uri and identity of the AC into the identity folder",
+        )
+    if hints is None or hints.as_uri is None:
+        raise RefusedError("the publisher wants a ticket and does not say from which AC", where=where)
+    if not _same_uri(hints.as_uri, ac.uri):
+        raise RefusedError(
+            f"the publisher sends us to the AC {printable(hints.as_uri)}, but the configured one is {ac.uri}",
+            where=where,
+            remedy="do not follow it; if the AC has moved, correct ac.toml",
+        )
+    if hints.audience is not None and not _equal(hints.audience, publisher.uri):
+        raise RefusedError(
+            f"the publisher asks for a ticket for somebody else ({printable(hints.audience)})", where=where
+        )
+    return ac
+
+
+def take_grant_untrusted(
+    payload: bytes, content_format: int | None, *, ask: Ask, ac: ACReference
+) -> HeldTicket:
+    """Check the AC's answer to ``ask`` and return the ticket in it.
+
+    Raises:
+        PeerError: the answer is malformed, or the ticket in it is not the one that was asked for.
+        RefusedError: the AC grants something, but not what is to be read.
+    """
+    where = ac.uri
+    if content_format != CONTENT_FORMAT_ACE:
+        raise PeerError(f"the AC answered with content format {content_format}, not 19", where=where)
+    response = TokenResponse.parse_untrusted(payload)
+    if response.ace_profile != Profile.COAP_DTLS:
+        raise PeerError("the AC's ticket is not for the DTLS profile of RFC 9202", where=where)
+    _require_publisher_key(response.rs_cnf_spki, ask.publisher, where=where)
+    response.require_holder(ask.own_spki)
+    scope = ask.scope if response.scope is None else Scope.parse_untrusted(response.scope)
+    if not scope.permits(ask.target, Method.GET):
+        raise RefusedError(
+            f"the AC grants other rights, but not to read {ask.target}", where=ask.publisher.uri
+        )
+    expires_at = ask.asked_at + timedelta(seconds=response.expires_in)
+    return HeldTicket(response.access_token, scope=scope, asked_at=ask.asked_at, expires_at=expires_at)
+
+
+def refusal_untrusted(
+    payload: bytes, content_format: int | None, code: str, *, ac: ACReference
+) -> TwowayError:
+    """Turn the AC's unsuccessful answer into the error to raise.
+
+    Args:
+        payload: the answer's payload, anything at all.
+        content_format: its content format.
+        code: the response code as text, ``4.00 Bad Request``.
+        ac: who answered.
+    """
+    if content_format == CONTENT_FORMAT_ACE:
+        try:
+            error = TokenError.parse_untrusted(payload)
+        except PeerError:
+            return PeerError(f"the AC answered {code} and an error that cannot be read", where=ac.uri)
+        words = f": {printable(error.description)}" if error.description else ""
+        return RefusedError(f"the AC refuses a ticket ({error.code.label}){words}", where=ac.identity)
+    return PeerError(f"the AC answered {code}{_diagnostic(payload, content_format)}", where=ac.uri)
+
+
+def unsuccessful_untrusted(
+    payload: bytes, content_format: int | None, code: str, *, uri: str, forbidden: bool
+) -> TwowayError:
+    """Turn a publisher's unsuccessful answer into the error to raise.
+
+    Args:
+        payload: the answer's payload, anything at all.
+        content_format: its content format.
+        code: the response code as text, ``4.04 Not Found``.
+        uri: what was asked for.
+        forbidden: whether the code says that we may not, rather than that something went wrong.
+    """
+    what = f"the publisher answered {code}{_diagnostic(payload, content_format)}"
+    return RefusedError(what, where=uri) if forbidden else PeerError(what, where=uri)
+
+
+def printable(text: str) -> str:
+    """Make a peer's text safe to show: one line, printable characters, bounded."""
+    shown = "".join(character if character.isprintable() else "?" for character in text[:_TEXT_CHARACTERS])
+    return shown if len(text) <= _TEXT_CHARACTERS else f"{shown}..."
+
+
+def _require_certificate(peer: Identity, *, where: str) -> X509Identity:
+    if isinstance(peer, PSKIdentity):
+        raise RefusedError("the peer proved a pre-shared key, where a certificate is needed", where=where)
+    return peer
+
+
+def _require_publisher_key(spki: bytes | None, publisher: X509Identity, *, where: str) -> None:
+    if spki is None:
+        raise PeerError(f"the AC does not say with which key {publisher.uri} proves itself", where=where)
+    try:
+        Confirmation.of_key(spki).require_key(publisher.spki)
+    except WrongKey:
+        raise PeerError(
+            f"the key that the AC knows for {publisher.uri} is not the one that this publisher proved",
+            where=where,
+            remedy="do not use this publisher; if its key was renewed, let the AC know the new certificate",
+        ) from None
+
+
+def _diagnostic(payload: bytes, content_format: int | None) -> str:
+    """Return a diagnostic payload (RFC 7252 section 5.5.2: UTF-8 text without a format) as ``: text``."""
+    if not payload or content_format not in (None, 0):
+        return ""
+    return f": {printable(payload.decode('utf-8', errors='replace'))}"
+
+
+def _same_uri(untrusted: str, own: str) -> bool:
+    try:
+        # urlsplit passes over control characters; what holds any is no URI.
+        return untrusted.isprintable() and uri_form(untrusted) == uri_form(own)
+    except ConfigurationError:
+        return False
+
+
+def _equal(untrusted: str, own: str) -> bool:
+    return hmac.compare_digest(untrusted.encode("utf-8", "surrogatepass"), own.encode())

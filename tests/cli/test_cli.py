@@ -1,0 +1,240 @@
+"""The command as a person meets it: help, results, one sentence and the right status for every mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from twoway.cli.app import app
+
+PATIENCE = 30
+
+
+def twoway(*arguments: str, cwd=None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "twoway", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=PATIENCE,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )
+
+
+def commands(group=None, path=()):
+    """Every command that the program has, by its words."""
+    group = group or typer.main.get_command(app)
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+ALL_COMMANDS = list(commands())
+
+
+def test_these_are_the_commands():
+    assert {" ".join(words) for words in ALL_COMMANDS} == {
+        "ca init",
+        "ca issue",
+        "ac serve",
+        "ac audit",
+        "publisher serve",
+        "sink serve",
+        "sink readings",
+        "get",
+        "observe",
+        "demo",
+    }
+
+
+@pytest.mark.parametrize("words", ALL_COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_with_an_example(words):
+    result = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert "Example:" in result.output
+    assert f"twoway {' '.join(words)}" in result.output
+    assert "--json" in result.output
+
+
+@pytest.fixture
+def home(tmp_path):
+    assert twoway("ca", "init", str(tmp_path / "ca")).returncode == 0
+    return tmp_path / "ca"
+
+
+def test_an_identity_is_issued_as_a_folder(home):
+    words = ["ca", "issue", str(home), "meter-1", "--role", "publisher", "--host", "127.0.0.1"]
+    result = twoway(*words, "--attr", "region=zurich", "--json")
+    assert result.returncode == 0
+    said = json.loads(result.stdout)
+    assert said["identity"] == "urn:dev:org:32473-meter-1"
+    folder = home / "identities" / "meter-1"
+    assert sorted(path.name for path in folder.iterdir()) == ["ca.pem", "cert.pem", "key.pem"]
+    assert (folder / "key.pem").stat().st_mode & 0o777 == 0o600
+    ledger = [json.loads(line) for line in (home / "issued.jsonl").read_text().splitlines()]
+    assert ledger[-1]["attributes"] == {"region": "zurich"}
+
+
+def test_a_request_made_elsewhere_is_certified_without_its_key(home, tmp_path):
+    arguments = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "k.pem", "-out", "r.pem", "-subj"]
+    subprocess.run(["openssl", *arguments, "/CN=whatever"], cwd=tmp_path, check=True, capture_output=True)
+    words = ["ca", "issue", str(home), "tpm-meter", "--role", "publisher", "--csr", str(tmp_path / "r.pem")]
+    assert twoway(*words).returncode == 0
+    assert not (home / "identities" / "tpm-meter" / "key.pem").exists()
+
+
+MISTAKES = {
+    "no such command": (["fly"], 2, "No such command"),
+    "no such authority": (["ca", "issue", "nowhere", "m", "--role", "publisher"], 2, "nowhere"),
+    "no such role": (["ca", "issue", "CA", "m", "--role", "king"], 2, "king"),
+    "a name with a space": (["ca", "issue", "CA", "my meter", "--role", "publisher"], 2, "my meter"),
+    "an attribute without a value": (
+        ["ca", "issue", "CA", "m", "--role", "publisher", "--attr", "region"],
+        2,
+        "KEY=VALUE",
+    ),
+    "a key and a request": (
+        ["ca", "issue", "CA", "m", "--role", "sink", "--key", "p-256", "--csr", "x"],
+        2,
+        "--csr",
+    ),
+    "a request that is not there": (
+        ["ca", "issue", "CA", "m", "--role", "sink", "--csr", "x.pem"],
+        2,
+        "x.pem",
+    ),
+    "an authority where one is": (["ca", "init", "CA"], 2, "already"),
+    "a configuration that is not there": (["ac", "serve", "none.toml"], 2, "none.toml"),
+    "a configuration that is no TOML": (["sink", "serve", "broken.toml"], 2, "broken.toml"),
+    "a key that nobody knows": (["publisher", "serve", "unknown.toml"], 2, "interfal"),
+    "an identity that is not there": (["get", "coaps://127.0.0.1:1/x", "--as", "nobody"], 2, "nobody"),
+    "a URI of another scheme": (["get", "http://127.0.0.1/x", "--as", "ALICE"], 2, "coaps"),
+    "half an AC": (
+        ["get", "coaps://127.0.0.1:1/x", "--as", "ALICE", "--ac", "coaps://h/t"],
+        2,
+        "--ac-identity",
+    ),
+    "a count of none": (["observe", "coaps://127.0.0.1:1/x", "--as", "ALICE", "--count", "0"], 2, "count"),
+    "a sink that has stored nothing": (["sink", "readings", "sink.toml"], 2, "sink.sqlite"),
+    "a folder that is not empty": (["demo", "--keep", "CA"], 2, "CA"),
+}
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workshop")
+    assert twoway("ca", "init", "CA", cwd=folder).returncode == 0
+    assert (
+        twoway("ca", "issue", "CA", "alice", "--role", "subscriber", "--out", "ALICE", cwd=folder).returncode
+        == 0
+    )
+    (folder / "broken.toml").write_bytes(b"\x00\xff not toml")
+    (folder / "unknown.toml").write_text('identity = "ALICE"\nlisten = "127.0.0.1:0"\ninterfal = 3\n')
+    (folder / "sink.toml").write_text(
+        'identity = "ALICE"\ndatabase = "sink.sqlite"\n'
+        '[[publisher]]\nuri = "coaps://127.0.0.1:1/x"\nidentity = "urn:dev:org:32473-x"\n'
+    )
+    return folder
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=str)
+def test_a_mistake_gets_one_sentence_and_its_status(workshop, mistake):
+    words, status, mention = MISTAKES[mistake]
+    result = twoway(*words, cwd=workshop)
+    assert result.returncode == status, result.stderr
+    assert mention in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    own_words = [line for line in result.stderr.splitlines() if line.startswith("twoway: ")]
+    assert len(own_words) == 1 or "Usage:" in result.stderr
+
+
+def test_a_publisher_that_nobody_runs_is_reported(workshop):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        uri = f"coaps://127.0.0.1:{silent.getsockname()[1]}/x"
+        result = twoway("get", uri, "--as", "ALICE", "--timeout", "2", cwd=workshop)
+    assert result.returncode == 1
+    assert result.stderr.startswith("twoway: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def publisher_toml(folder, port):
+    path = folder / f"publisher-{port}.toml"
+    path.write_text(
+        f'name = "urn:dev:org:32473-host"\nlisten = "127.0.0.1:{port}"\n'
+        'default_subscribers = ["psk:sink"]\npsk = [{ identity = "sink", key_file = "psk.hex" }]\n'
+        '[[resource]]\npath = "/host"\nsource = "host"\n'
+    )
+    key = folder / "psk.hex"
+    key.touch(0o600)
+    key.write_text("11" * 16)
+    return path
+
+
+def test_a_busy_port_is_reported(workshop):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as occupant:
+        occupant.bind(("127.0.0.1", 0))
+        port = occupant.getsockname()[1]
+        result = twoway("publisher", "serve", str(publisher_toml(workshop, port)))
+    assert result.returncode == 1
+    assert str(port) in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_says_when_it_is_ready_and_ends_in_order(workshop, number):
+    command = [
+        sys.executable,
+        "-m",
+        "twoway",
+        "publisher",
+        "serve",
+        str(publisher_toml(workshop, 0)),
+        "--json",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        ready = json.loads(server.stdout.readline())
+        assert ready["event"] == "ready"
+        assert ready["uri"].startswith("coaps://127.0.0.1:")
+        server.send_signal(number)
+        assert server.wait(PATIENCE) == 0
+        assert server.stderr.read() == ""
+
+
+def test_a_reader_that_goes_away_is_no_fault():
+    command = f"{sys.executable} -m twoway --help | head -n 1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=PATIENCE)
+    assert "Traceback" not in result.stderr
+
+
+def test_a_fault_of_ours_gets_a_sentence(monkeypatch, capsys):
+    from twoway.cli import app as module
+
+    def fail() -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(module, "app", fail)
+    monkeypatch.delenv("TWOWAY_TRACEBACK", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert "RuntimeError" in said
+    assert "secret detail" not in said
+
+
+def test_what_came_from_a_network_cannot_command_the_terminal():
+    from twoway.cli.console import printable
+
+    assert "\x1b" not in printable("a\x1b[2Jb\nc")

@@ -1,0 +1,90 @@
+"""A configuration that could not work, or would not be two-way, is refused when it is made."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from dtls_pair import (
+    NOW,
+    certificate_of,
+    client_config,
+    psk_client_config,
+    psk_server_config,
+    server_config,
+)
+from small_pki import small_pki
+
+from twoway.dtls import Association, CertificateCredential, DTLSConfig, PSKCredential, suites
+from twoway.dtls.config import MAX_MTU_BYTES, MIN_MTU_BYTES
+from twoway.errors import CallerError, ConfigurationError
+
+
+def test_a_certificate_without_anchors_and_anchors_without_a_certificate_are_refused():
+    pki = small_pki()
+    with pytest.raises(ConfigurationError, match="belong together"):
+        DTLSConfig(certificate=certificate_of(pki.subscriber))
+    with pytest.raises(ConfigurationError, match="belong together"):
+        DTLSConfig(trust=pki.trust, psk=PSKCredential(b"name", bytes(16)))
+
+
+def test_without_any_credential_there_is_nothing_to_speak_with():
+    with pytest.raises(ConfigurationError, match="no credential"):
+        DTLSConfig()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mtu_bytes": MIN_MTU_BYTES - 1},
+        {"mtu_bytes": MAX_MTU_BYTES + 1},
+        {"flight_initial_timeout": 0.0},
+        {"flight_initial_timeout": -1.0},
+        {"flight_initial_timeout": 61.0},
+        {"flight_retries": -1},
+        {"groups": ()},
+        {"signature_schemes": ()},
+        {"suites": ()},
+        {"suites": (suites.PSK_AES_128_GCM,)},
+    ],
+    ids=str,
+)
+def test_values_that_contradict_each_other_are_refused(changes):
+    with pytest.raises(ConfigurationError):
+        client_config(**changes)
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 65, 1000])
+def test_a_key_that_is_too_short_or_too_long_is_refused_without_showing_it(size):
+    with pytest.raises(ConfigurationError, match=f"not {size}") as caught:
+        PSKCredential(b"name", b"k" * size)
+    assert "kkk" not in str(caught.value)
+
+
+def test_a_key_of_another_certificate_and_an_empty_chain_are_refused():
+    pki = small_pki()
+    with pytest.raises(ConfigurationError, match="not the key"):
+        CertificateCredential(pki.subscriber.chain, pki.sink.private_key)
+    with pytest.raises(ConfigurationError, match="at least one"):
+        CertificateCredential((), pki.sink.private_key)
+
+
+def test_suites_are_those_that_the_credentials_can_serve():
+    pki = small_pki()
+    ecdsa = (
+        suites.ECDHE_ECDSA_AES_128_GCM,
+        suites.ECDHE_ECDSA_AES_128_CCM,
+        suites.ECDHE_ECDSA_AES_128_CCM_8,
+    )
+    psk = (suites.PSK_AES_128_GCM, suites.PSK_AES_128_CCM_8)
+    assert server_config().usable_suites(is_client=False) == ecdsa
+    assert server_config(pki.publisher_rsa).usable_suites(is_client=False) == (suites.ECDHE_RSA_AES_128_GCM,)
+    assert psk_server_config().usable_suites(is_client=False) == psk
+    assert psk_client_config().usable_suites(is_client=True) == psk
+    assert set(client_config().usable_suites(is_client=True)) == {*ecdsa, suites.ECDHE_RSA_AES_128_GCM}
+    assert psk_server_config().usable_suites(is_client=True) == ()
+
+
+def test_a_client_without_anything_to_prove_itself_with_is_the_callers_error():
+    with pytest.raises(CallerError, match="no credential for a client"):
+        Association.client(psk_server_config(), entropy=random.Random(1).randbytes, wall_clock=lambda: NOW)
