@@ -125,7 +125,7 @@ MISTAKES = {
         "--ac-identity",
     ),
     "a count of none": (["observe", "coaps://127.0.0.1:1/x", "--as", "ALICE", "--count", "0"], 2, "count"),
-    "a sink that has stored nothing": (["sink", "readings", "sink.toml"], 2, "sink.sqlite"),
+    "a sink that has stored nothing": (["sink", "readings", "sink.toml"], 1, "sink.sqlite"),
     "a folder that is not empty": (["demo", "--keep", "CA"], 2, "CA"),
 }
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from twoway.errors import ConfigurationError
+from twoway.errors import ConfigurationError, NetworkError
 from twoway.net.address import (
     bound_socket,
     packed,
@@ -57,14 +57,14 @@ def test_a_busy_port_is_told_in_one_sentence():
     with bound_socket("", [], 0) as first:
         port = first.getsockname()[1]
         for host, lines in (("", []), ("127.0.0.1", [resolved(socket.AF_INET, ("127.0.0.1", port))])):
-            with pytest.raises(ConfigurationError, match=f":{port}: the UDP port is already in use; "):
+            with pytest.raises(NetworkError, match=f":{port}: the UDP port is already in use; "):
                 bound_socket(host, lines, port)
 
 
 def test_a_port_taken_on_ipv4_alone_is_busy_for_the_wildcard():
     with bound_socket("127.0.0.1", [resolved(socket.AF_INET, ("127.0.0.1", 0))], 0) as first:
         port = first.getsockname()[1]
-        with pytest.raises(ConfigurationError, match="already in use"):
+        with pytest.raises(NetworkError, match="already in use"):
             bound_socket("", [], port)
 
 

@@ -114,7 +114,7 @@ async def test_every_listener_hears_of_the_end_and_a_late_one_too():
     heard = []
     async with serving() as server, calling() as client:
         connection = await reach(client, server)
-        connection.on_closed = lambda closed: heard.append(("first", closed.by))
+        connection.add_closed_listener(lambda closed: heard.append(("first", closed.by)))
         connection.add_closed_listener(lambda closed: heard.append(("second", closed.by)))
         connection.close()
         connection.add_closed_listener(lambda closed: heard.append(("late", closed.by)))

@@ -23,7 +23,7 @@ pki = small_pki()
 
 async def test_a_busy_port_is_an_error_in_one_sentence():
     async with serving() as server:
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(NetworkError) as caught:
             await Endpoint.open(host="127.0.0.1", port=server.address[1])
         assert str(caught.value) == (
             f"127.0.0.1:{server.address[1]}: the UDP port is already in use; "

@@ -47,25 +47,35 @@ class AlertDescription(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """What it means to the one who receives it, in words."""
-        return _MEANINGS.get(self, "it found a fault in what we sent")
+        """What its sender says by it, as a clause."""
+        return _MEANINGS[self]
 
 
-_MEANINGS = {
-    AlertDescription.HANDSHAKE_FAILURE: "it has no suite, group, signature or credential in common with us",
-    AlertDescription.BAD_CERTIFICATE: "it could not verify our certificate",
-    AlertDescription.UNSUPPORTED_CERTIFICATE: "our certificate is not made for this use",
-    AlertDescription.CERTIFICATE_REVOKED: "our certificate was revoked",
-    AlertDescription.CERTIFICATE_EXPIRED: "our certificate is expired or not yet valid, by its clock",
-    AlertDescription.CERTIFICATE_UNKNOWN: "it does not accept our certificate",
-    AlertDescription.UNKNOWN_CA: "it does not trust the CA that issued our certificate",
-    AlertDescription.ACCESS_DENIED: "our certificate is good, but we are not let in",
-    AlertDescription.DECRYPT_ERROR: "a key or signature of ours is not the one it expected",
-    AlertDescription.PROTOCOL_VERSION: "it does not speak DTLS 1.2",
-    AlertDescription.INSUFFICIENT_SECURITY: "it wants stronger suites than ours",
-    AlertDescription.INTERNAL_ERROR: "something failed on its side",
-    AlertDescription.UNKNOWN_PSK_IDENTITY: "it does not know the name of our pre-shared key",
-    AlertDescription.USER_CANCELED: "it gave up the handshake",
+_MEANINGS: dict[AlertDescription, str] = {
+    AlertDescription.CLOSE_NOTIFY: "it closed the connection",
+    AlertDescription.UNEXPECTED_MESSAGE: "a message came out of turn",
+    AlertDescription.BAD_RECORD_MAC: "a record was not protected with the key that both sides should have",
+    AlertDescription.RECORD_OVERFLOW: "a record was too long",
+    AlertDescription.HANDSHAKE_FAILURE: (
+        "nothing that both sides are willing to do is left, or a certificate is missing"
+    ),
+    AlertDescription.BAD_CERTIFICATE: "the certificate is not acceptable",
+    AlertDescription.UNSUPPORTED_CERTIFICATE: "the certificate is not of a kind that may be used for this",
+    AlertDescription.CERTIFICATE_REVOKED: "the certificate was revoked",
+    AlertDescription.CERTIFICATE_EXPIRED: "the certificate has expired or is not valid yet",
+    AlertDescription.CERTIFICATE_UNKNOWN: "the certificate is not acceptable for a reason that was not told",
+    AlertDescription.ILLEGAL_PARAMETER: "a field had a value that is not allowed there",
+    AlertDescription.UNKNOWN_CA: "the certificate was signed by an authority that is not trusted there",
+    AlertDescription.ACCESS_DENIED: "the certificate is valid, but its holder may not come in",
+    AlertDescription.DECODE_ERROR: "a message could not be read",
+    AlertDescription.DECRYPT_ERROR: "a signature or a proof of a key is wrong",
+    AlertDescription.PROTOCOL_VERSION: "the version of the protocol is not spoken there",
+    AlertDescription.INSUFFICIENT_SECURITY: "something stronger is asked for",
+    AlertDescription.INTERNAL_ERROR: "it failed by itself",
+    AlertDescription.USER_CANCELED: "it gave the handshake up",
+    AlertDescription.NO_RENEGOTIATION: "it does not negotiate anew",
+    AlertDescription.UNSUPPORTED_EXTENSION: "an extension came that was not asked for",
+    AlertDescription.UNKNOWN_PSK_IDENTITY: "no pre-shared key has this name there",
 }
 
 

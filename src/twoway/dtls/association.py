@@ -301,14 +301,15 @@ class Association:
         elif record.type == ContentType.HANDSHAKE:
             self._receive_handshake(record, plaintext)
         elif record.type == ContentType.CHANGE_CIPHER_SPEC:
-            self._receive_change_cipher_spec(record, plaintext)
+            self._receive_change_cipher_spec(plaintext)
         elif record.type == ContentType.ALERT:
             self._receive_alert(record, plaintext)
         else:
             self._drop("unknown content type")
 
     def _suspect_keys(self) -> None:
-        if self._connected:
+        """With certificates wrong keys are found out by signatures; here nothing else would ever tell."""
+        if self._connected or not self._handshake.rests_on_shared_key:
             return
         self._unreadable_records += 1
         if self._unreadable_records >= MAX_UNREADABLE_RECORDS:
@@ -347,8 +348,8 @@ class Association:
         else:
             self.counters["warnings received"] += 1
 
-    def _receive_change_cipher_spec(self, record: Record, plaintext: bytes) -> None:
-        if record.epoch != 0 or plaintext != CHANGE_CIPHER_SPEC_BODY or self._read_epoch != 0:
+    def _receive_change_cipher_spec(self, plaintext: bytes) -> None:
+        if plaintext != CHANGE_CIPHER_SPEC_BODY or self._read_epoch != 0:
             self._drop("ChangeCipherSpec out of place")
             return
         # It carries no message_seq: one that overtook the messages before it waits until they are there.
@@ -359,8 +360,6 @@ class Association:
 
     def _receive_handshake(self, record: Record, plaintext: bytes) -> None:
         for fragment in parse_fragments_untrusted(plaintext):
-            if self._closed:
-                return
             if self._connected:
                 self._receive_late_fragment(record, fragment)
             elif fragment.message_seq >= self._reassembler.next_seq and record.epoch != self._read_epoch:
@@ -391,12 +390,12 @@ class Association:
         """RFC 6347 section 4.2.4: a repeated flight of the peer's means that ours did not come through.
 
         The end of its last message stands for the whole flight, so one repetition is answered once. Before
-        the Finished anybody can forge one; so each spends a retry.
+        the Finished anybody can forge one; so each is counted.
         """
         is_end_of_flight = fragment.message_seq == self._reassembler.next_seq - 1 and fragment.is_last
         if not is_end_of_flight or not self._sender.has_flight:
             return
-        if self._connected or self._sender.spend_retry():
+        if self._connected or self._sender.spend_repeat():
             self._resend("the peer repeated its flight")
 
     def _advance(self) -> None:
@@ -410,7 +409,6 @@ class Association:
                 return
 
     def _change_read_epoch(self) -> None:
-        self._change_cipher_spec_came = False
         self._reassembler.forget_unfinished()
         self._read_epoch = 1
         self._handshake.receive_change_cipher_spec()

@@ -33,7 +33,12 @@ from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.credentials import verify_chain_untrusted
 from twoway.dtls.groups import UNCOMPRESSED_POINTS, EphemeralKey, NamedGroup
 from twoway.dtls.handshake import EMPTY_RENEGOTIATION_INFO, Handshake, Link, Surroundings
-from twoway.dtls.messages.certificates import Certificate, CertificateRequest, CertificateVerify
+from twoway.dtls.messages.certificates import (
+    Certificate,
+    CertificateRequest,
+    CertificateType,
+    CertificateVerify,
+)
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
 from twoway.dtls.messages.hello import (
     NULL_COMPRESSION,
@@ -214,10 +219,9 @@ class ClientHandshake(Handshake):
     def _receive_certificate_request(self, message: HandshakeMessage) -> None:
         assert self._config.certificate is not None
         request = CertificateRequest.parse_untrusted(message.body)
-        self._client_scheme = choose_scheme(
-            self._config.signature_schemes, request.schemes, self._config.certificate.public_key
-        )
-        if self._client_scheme is None:
+        own_key = self._config.certificate.public_key
+        self._client_scheme = choose_scheme(self._config.signature_schemes, request.schemes, own_key)
+        if self._client_scheme is None or CertificateType.of(own_key) not in request.types:
             raise HandshakeFailure(
                 AlertDescription.HANDSHAKE_FAILURE, "the server takes no signature that our key can make"
             )

@@ -94,21 +94,23 @@ class RetransmissionTimer:
     Args:
         initial_timeout: seconds before the first retransmission.
         max_timeout: where the doubling ends.
-        retries: how many retransmissions there may be for one flight, whatever their cause.
+        retries: how many retransmissions of one flight there may be because the time was up, and as many
+            again because the peer repeated its own. Before there are keys anybody can forge a repetition;
+            two budgets keep forgeries from using up the timer's.
     """
 
-    __slots__ = ("_initial", "_max", "_retries", "_retries_left", "_timeout", "deadline")
+    __slots__ = ("_initial", "_max", "_repeats_left", "_retries", "_retries_left", "_timeout", "deadline")
 
     def __init__(self, initial_timeout: float, max_timeout: float, retries: int) -> None:
         self._initial = self._timeout = initial_timeout
         self._max = max_timeout
-        self._retries = self._retries_left = retries
+        self._retries = self._retries_left = self._repeats_left = retries
         self.deadline: float | None = None
 
     def start(self, now: float) -> None:
         """A new flight was sent and waits for its answer."""
         self._timeout = self._initial
-        self._retries_left = self._retries
+        self._retries_left = self._repeats_left = self._retries
         self.deadline = now + self._timeout
 
     def stop(self) -> None:
@@ -117,16 +119,17 @@ class RetransmissionTimer:
 
     def back_off(self, now: float) -> bool:
         """The time is up: tell whether to send again, and double the time until the next."""
-        if not self.spend_retry():
+        if self._retries_left == 0:
             self.deadline = None
             return False
+        self._retries_left -= 1
         self._timeout = min(self._timeout * 2, self._max)
         self.deadline = now + self._timeout
         return True
 
-    def spend_retry(self) -> bool:
-        """Count one retransmission; tell whether it is still allowed."""
-        if self._retries_left == 0:
+    def spend_repeat(self) -> bool:
+        """The peer repeated its flight: tell whether to answer with ours once more."""
+        if self._repeats_left == 0:
             return False
-        self._retries_left -= 1
+        self._repeats_left -= 1
         return True

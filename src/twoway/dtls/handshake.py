@@ -91,6 +91,11 @@ class Handshake(ABC):
     # --- what the association calls -------------------------------------------------------------
 
     @property
+    def rests_on_shared_key(self) -> bool:
+        """Whether the negotiated suite proves both sides by a pre-shared key."""
+        return self._suite is not None and not self._suite.key_exchange.uses_certificates
+
+    @property
     @abstractmethod
     def awaits_change_cipher_spec(self) -> bool:
         """Whether the peer's ChangeCipherSpec is the next thing that may come."""

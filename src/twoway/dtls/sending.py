@@ -87,9 +87,9 @@ class Sender:
         """The deadline has passed: tell whether to send again, and set the next."""
         return self._timer.back_off(now)
 
-    def spend_retry(self) -> bool:
+    def spend_repeat(self) -> bool:
         """Count a repetition that the timer did not ask for; tell whether it is allowed."""
-        return self._timer.spend_retry()
+        return self._timer.spend_repeat()
 
     def forget_flight(self) -> None:
         """The flight came through, or does not matter any more."""

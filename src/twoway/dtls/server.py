@@ -114,7 +114,8 @@ class ServerHandshake(Handshake):
     # --- flight 3 -------------------------------------------------------------------------------
 
     def _check_hello_untrusted(self, hello: ClientHello) -> None:
-        if hello.version > DTLS_1_2:  # The version counts downwards: 0xfeff is DTLS 1.0.
+        # The version counts downwards: 0xfeff is DTLS 1.0, 0xfefc is DTLS 1.3. Other majors are not DTLS.
+        if hello.version > DTLS_1_2 or hello.version >> 8 != DTLS_1_2 >> 8:
             raise HandshakeFailure(AlertDescription.PROTOCOL_VERSION, "the client does not speak DTLS 1.2")
         if NULL_COMPRESSION not in hello.compressions:
             raise HandshakeFailure(

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from twoway.errors import ConfigurationError
+from twoway.errors import ConfigurationError, NetworkError
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 """An address as the socket module gives and takes it; two of one socket are equal if they are the same."""
@@ -27,10 +27,6 @@ RECEIVE_BUFFER_BYTES: Final = 4 * 2**20
 grants at most ``net.core.rmem_max``."""
 
 _BIND_ERRORS: Final = {
-    errno.EADDRINUSE: (
-        "the UDP port is already in use",
-        "stop the program that holds it or listen on another port",
-    ),
     errno.EACCES: ("this user may not listen there", "choose a port above 1023"),
     errno.EADDRNOTAVAIL: ("this is not an address of this machine", "listen on one that it has"),
 }
@@ -82,7 +78,8 @@ def bound_socket(host: str, resolved: Iterable[ResolvedAddress], port: int) -> s
         port: UDP port, 0 for a free one.
 
     Raises:
-        ConfigurationError: for a port that is in use and an address that is not ours.
+        NetworkError: for a port that is in use.
+        ConfigurationError: for an address that is not ours.
     """
     if not host:
         return _wildcard_socket(port)
@@ -95,10 +92,8 @@ def _wildcard_socket(port: int) -> socket.socket:
     if socket.has_ipv6:
         try:
             return _bind(socket.AF_INET6, ("::", port), dual_stack=True)
-        except ConfigurationError as unusable:
-            # A kernel that was started without IPv6 fails here; a port in use fails for IPv4 as well.
-            if unusable.what == _BIND_ERRORS[errno.EADDRINUSE][0]:
-                raise
+        except ConfigurationError:
+            pass  # A kernel that was started without IPv6 fails here; IPv4 is left.
     return _bind(socket.AF_INET, ("0.0.0.0", port), dual_stack=False)  # noqa: S104 asked for by an empty host
 
 
@@ -116,6 +111,12 @@ def _bind(family: int, address: tuple[object, ...], *, dual_stack: bool) -> sock
         sock.bind(address)
     except OSError as fault:
         sock.close()
+        if fault.errno == errno.EADDRINUSE:
+            raise NetworkError(
+                "the UDP port is already in use",
+                where=where,
+                remedy="stop the program that holds it or listen on another port",
+            ) from None
         what, remedy = _BIND_ERRORS.get(fault.errno or 0, (_told(fault), None))
         raise ConfigurationError(what, where=where, remedy=remedy) from None
     return sock

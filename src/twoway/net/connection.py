@@ -96,15 +96,6 @@ class Connection:
         while self._early and self._on_data is not None:
             self.deliver(self._early.pop(0))
 
-    @property
-    def on_closed(self) -> OnClosed | None:
-        """Takes the reason of the end, once; the first of the listeners."""
-        return self._closed_listeners[0] if self._closed_listeners else None
-
-    @on_closed.setter
-    def on_closed(self, listener: OnClosed | None) -> None:
-        self._closed_listeners[:1] = [] if listener is None else [listener]
-
     def add_closed_listener(self, listener: OnClosed) -> None:
         """Have ``listener`` called with the reason of the end; at once if it is over already."""
         if self.closed is not None:

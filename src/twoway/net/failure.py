@@ -8,31 +8,6 @@ from twoway.dtls.alerts import AlertDescription as Alert
 from twoway.dtls.events import Closed, ClosedBy
 from twoway.errors import NetworkError, PeerError, RefusedError, TwowayError
 
-_MEANINGS: Final[dict[Alert, str]] = {
-    Alert.CLOSE_NOTIFY: "it closed the connection",
-    Alert.UNEXPECTED_MESSAGE: "a message came out of turn",
-    Alert.BAD_RECORD_MAC: "a record was not protected with the key that both sides should have",
-    Alert.RECORD_OVERFLOW: "a record was too long",
-    Alert.HANDSHAKE_FAILURE: "nothing that both sides are willing to do is left, or a certificate is missing",
-    Alert.BAD_CERTIFICATE: "the certificate is not acceptable",
-    Alert.UNSUPPORTED_CERTIFICATE: "the certificate is not of a kind that may be used for this",
-    Alert.CERTIFICATE_REVOKED: "the certificate was revoked",
-    Alert.CERTIFICATE_EXPIRED: "the certificate has expired or is not valid yet",
-    Alert.CERTIFICATE_UNKNOWN: "the certificate is not acceptable for a reason that was not told",
-    Alert.ILLEGAL_PARAMETER: "a field had a value that is not allowed there",
-    Alert.UNKNOWN_CA: "the certificate was signed by an authority that is not trusted there",
-    Alert.ACCESS_DENIED: "the certificate is valid, but its holder may not come in",
-    Alert.DECODE_ERROR: "a message could not be read",
-    Alert.DECRYPT_ERROR: "a signature or a proof of a key is wrong",
-    Alert.PROTOCOL_VERSION: "the version of the protocol is not spoken there",
-    Alert.INSUFFICIENT_SECURITY: "something stronger is asked for",
-    Alert.INTERNAL_ERROR: "it failed by itself",
-    Alert.USER_CANCELED: "it gave the handshake up",
-    Alert.NO_RENEGOTIATION: "it does not negotiate anew",
-    Alert.UNSUPPORTED_EXTENSION: "an extension came that was not asked for",
-    Alert.UNKNOWN_PSK_IDENTITY: "no pre-shared key has this name there",
-}
-
 _REMEDIES: Final[dict[Alert, str]] = {
     Alert.HANDSHAKE_FAILURE: "compare the credentials and cipher suites of both sides",
     Alert.BAD_CERTIFICATE: "have a new certificate issued",
@@ -87,11 +62,6 @@ class HandshakeBroken(PeerError):
         self.alert = alert
 
 
-def meaning_of(alert: Alert) -> str:
-    """Return what a peer says by an alert, as a clause."""
-    return _MEANINGS[alert]
-
-
 def handshake_failed(closed: Closed, where: str) -> TwowayError:
     """Make the error of a handshake that we opened and that did not complete.
 
@@ -110,7 +80,7 @@ def handshake_failed(closed: Closed, where: str) -> TwowayError:
         return HandshakeBroken(closed.alert, closed.reason, where=where, remedy=remedy)
     if closed.alert is None:
         return HandshakeBroken(None, closed.reason, where=where, remedy=None)
-    what = f"the handshake was refused with the alert {closed.alert.label}: {meaning_of(closed.alert)}"
+    what = f"the handshake was refused with the alert {closed.alert.label}: {closed.alert.meaning}"
     kind = HandshakeRefused if closed.alert in _REFUSALS else HandshakeBroken
     return kind(closed.alert, what, where=where, remedy=remedy)
 
@@ -118,7 +88,7 @@ def handshake_failed(closed: Closed, where: str) -> TwowayError:
 def connection_ended(closed: Closed, where: str) -> TwowayError:
     """Make the error of whatever still needed a connection when it closed."""
     if closed.by is ClosedBy.PEER and closed.alert is not None and closed.alert is not Alert.CLOSE_NOTIFY:
-        what = f"the connection was ended with the alert {closed.alert.label}: {meaning_of(closed.alert)}"
+        what = f"the connection was ended with the alert {closed.alert.label}: {closed.alert.meaning}"
         return HandshakeBroken(closed.alert, what, where=where, remedy=_REMEDIES.get(closed.alert))
     if closed.by is ClosedBy.PEER:
         return NetworkError("the peer closed the connection", where=where, remedy="connect again")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
 from twoway.dtls.wire import Reader, integers, vector
 
 
@@ -13,6 +16,11 @@ class CertificateType(IntEnum):
 
     RSA_SIGN = 1
     ECDSA_SIGN = 64
+
+    @classmethod
+    def of(cls, public_key: PublicKeyTypes) -> CertificateType:
+        """The type of a certificate with this key."""
+        return cls.RSA_SIGN if isinstance(public_key, rsa.RSAPublicKey) else cls.ECDSA_SIGN
 
 
 @dataclass(frozen=True)
