@@ -57,7 +57,7 @@ class IssuingAC:
             lifetime_seconds=seconds,
             not_after=holder.not_after,
             compact=compact,
-        )
+        ).encoded
 
     def authority(self, *, audience: str = METER, days: int = 365) -> Authority:
         verifier = TicketVerifier(audience=audience, issuers=[TrustedIssuer(self.uri, self.key.public_key())])

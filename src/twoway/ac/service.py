@@ -111,7 +111,7 @@ class TokenService:
         """Make the ticket; it never outlives the requester's certificate (RFC 9200 section 5.8.1: the nonce
         that the publisher handed out is copied into it)."""
         try:
-            ticket = self._issuer.issue_ticket(
+            ticket = self._issuer.issue(
                 subject=holder.uri,
                 audience=publisher.uri,
                 scope=scope,

@@ -76,32 +76,6 @@ class TicketIssuer:
         not_after: datetime,
         compact: bool = False,
         cnonce: bytes | None = None,
-    ) -> bytes:
-        """Return an encoded ticket; see :meth:`issue_ticket`."""
-        return self.issue_ticket(
-            subject=subject,
-            audience=audience,
-            scope=scope,
-            holder_spki=holder_spki,
-            now=now,
-            lifetime_seconds=lifetime_seconds,
-            not_after=not_after,
-            compact=compact,
-            cnonce=cnonce,
-        ).encoded
-
-    def issue_ticket(
-        self,
-        *,
-        subject: str,
-        audience: str,
-        scope: Scope,
-        holder_spki: bytes,
-        now: datetime,
-        lifetime_seconds: int,
-        not_after: datetime,
-        compact: bool = False,
-        cnonce: bytes | None = None,
     ) -> Ticket:
         """Issue a ticket and return it with its claims; the bytes to hand out are its ``encoded``.
 
