@@ -13,6 +13,9 @@ from rich.table import Table
 from twoway.clock import Clock
 from twoway.trace import Trace, TraceEvent
 
+PIPE_COLUMNS = 1000
+"""In a pipe nothing is folded: whoever searches for a name finds it on one line."""
+
 
 def package_version() -> str:
     """Return the installed version."""
@@ -37,6 +40,8 @@ def say_json(value: object) -> None:
 def say_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; in a pipe, where nobody looks at borders, it has none."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_COLUMNS
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")

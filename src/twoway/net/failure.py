@@ -17,7 +17,7 @@ _REMEDIES: Final[dict[Alert, str]] = {
     Alert.CERTIFICATE_UNKNOWN: "look into the log of the side that refused",
     Alert.UNKNOWN_CA: "use certificates of one authority on both sides",
     Alert.ACCESS_DENIED: "ask whoever runs it for access",
-    Alert.DECRYPT_ERROR: "compare the keys of both sides",
+    Alert.DECRYPT_ERROR: "compare the keys of both sides, and the names of pre-shared keys",
     Alert.PROTOCOL_VERSION: "use a peer that speaks DTLS 1.2",
     Alert.INSUFFICIENT_SECURITY: "allow a stronger cipher suite",
     Alert.UNKNOWN_PSK_IDENTITY: "compare the names and values of the pre-shared keys on both sides",
