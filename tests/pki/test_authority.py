@@ -5,9 +5,9 @@ import json
 import os
 import stat
 import subprocess
+import sys
 import threading
 from datetime import timedelta
-from multiprocessing import get_context
 
 import pytest
 from cryptography import x509
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from small_pki import NOW, p256_key, rsa_key
 
-from twoway.errors import CallerError, ConfigurationError, StorageError, TwowayError
+from twoway.errors import CallerError, ConfigurationError, StorageError
 from twoway.pki import (
     CertificateAuthority,
     CertificateReason,
@@ -488,9 +488,14 @@ class TestCrashes:
         assert [entry.name for entry in read_ledger(ca.ledger_path)] == ["meter"]
 
     def test_two_processes_cannot_issue_one_name(self, ca, home):
-        with get_context("spawn").Pool(2) as pool:
-            results = pool.map(issue_elsewhere, [(home, number) for number in range(6)], chunksize=1)
-        assert sorted(results) == [False] * 5 + [True]
+        command = [sys.executable, "-m", "twoway", "ca", "issue", str(home), "meter", "--role", "publisher"]
+        rivals = [
+            subprocess.Popen([*command, "--out", str(home / f"out-{number}")], stderr=subprocess.PIPE)
+            for number in range(4)
+        ]
+        refusals = [rival.communicate(timeout=60)[1] for rival in rivals]
+        assert sorted(rival.returncode for rival in rivals) == [0, 2, 2, 2]
+        assert sum(b"was issued before" in refusal for refusal in refusals) == 3
         assert len(read_ledger(ca.ledger_path)) == 1
 
 
@@ -538,12 +543,3 @@ def test_lines_of_the_ledger_say_what_the_certificate_says(ca):
         "hosts": ["::1"],
         "certificate": leaf.public_bytes(Encoding.PEM).decode(),
     }
-
-
-def issue_elsewhere(task) -> bool:
-    home, number = task
-    try:
-        CertificateAuthority.open(home).issue("meter", Role.PUBLISHER, out=home / f"out-{number}", now=NOW)
-    except TwowayError:
-        return False
-    return True
