@@ -40,7 +40,7 @@ def test_libcoap_reads_by_certificate_as_the_default_subscriber(held, tmp_path, 
         assert client.finish() == 0
     first = records(answer)[0]
     assert first[LABEL_BASE_NAME].startswith(f"urn:dev:org:32473-{publisher}/")
-    assert "2.05" in client.output
+    assert "c:2.05" in client.output
 
 
 @pytest.mark.parametrize("program", CLIENTS)
@@ -58,8 +58,8 @@ def test_libcoap_reads_with_a_shared_key_as_the_default_subscriber(held, tmp_pat
 def test_libcoap_without_a_ticket_is_refused_with_a_hint(held, program, identity, publisher):
     with coap_client(program, held.uri(publisher), *certificate(held.files(identity))) as client:
         client.finish()
-    assert "4.01" in client.output
-    assert "2.05" not in client.output
+    assert "c:4.01" in client.output
+    assert "c:2.05" not in client.output
 
 
 @pytest.mark.parametrize("publisher", PUBLISHERS)
@@ -68,7 +68,7 @@ def test_libcoap_of_another_authority_does_not_get_through_the_handshake(held, p
     with coap_client(program, held.uri(publisher), *certificate(held.files("outsider"))) as client:
         client.finish()
     assert "unknown CA" in client.output or "CA is unknown" in client.output
-    assert "2.05" not in client.output
+    assert "c:2.05" not in client.output
 
 
 @pytest.mark.parametrize("program", CLIENTS)
@@ -76,7 +76,7 @@ def test_libcoap_with_a_wrong_key_does_not_get_through_the_handshake(held, progr
     with coap_client(program, held.uri("machine"), "-u", "sink", "-k", "0" * 32) as client:
         client.finish()
     assert "cannot send CoAP pdu" in client.output
-    assert "2.05" not in client.output
+    assert "c:2.05" not in client.output
 
 
 @pytest.mark.parametrize("program", CLIENTS)
