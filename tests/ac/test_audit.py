@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -52,7 +53,7 @@ def database(path: Path) -> Iterator[Database]:
 
 async def test_a_row_is_on_the_disk_when_record_returns(database: Database, path: Path) -> None:
     await AuditLog(database).record(GRANTED)
-    with sqlite3.connect(path) as other:  # another connection sees only what was committed
+    with closing(sqlite3.connect(path)) as other, other:  # another connection sees only what was committed
         assert other.execute("SELECT requester, decision FROM audit").fetchall() == [
             (GRANTED.requester, "granted")
         ]

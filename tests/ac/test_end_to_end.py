@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -182,14 +183,14 @@ async def test_somebody_of_no_ledger_is_refused_until_the_ca_has_issued_to_them(
 
 async def test_what_cannot_be_audited_is_not_answered_with_a_ticket(world: ACWorld) -> None:
     async with running_ac(world) as ac, client_of(world.tenant) as client:
-        with sqlite3.connect(ac.database) as other:
+        with closing(sqlite3.connect(ac.database)) as other, other:
             other.execute("ALTER TABLE audit RENAME TO stolen")
         payload = request_for(world.tenant, scope=POWER).encode()
         response = await ask(client, post(ac, payload))
         assert response.code == aiocoap.INTERNAL_SERVER_ERROR
         assert response.payload == b""
         assert "audit failed" in {event.name for event in ac.events}
-        with sqlite3.connect(ac.database) as other:
+        with closing(sqlite3.connect(ac.database)) as other, other:
             other.execute("ALTER TABLE stolen RENAME TO audit")
         other.close()
         assert (await ask(client, post(ac, payload))).code == aiocoap.CREATED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -122,12 +123,12 @@ def test_a_file_that_is_no_database_is_one_sentence(path: Path, content: bytes) 
 
 
 def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None:
-    with sqlite3.connect(path) as other:
+    with closing(sqlite3.connect(path)) as other, other:
         other.execute("CREATE TABLE photos (id INTEGER)")
     other.close()
     with pytest.raises(ConfigurationError, match="another program's"):
         Database(path)
-    with sqlite3.connect(path) as other:
+    with closing(sqlite3.connect(path)) as other, other:
         assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("photos",)]
     other.close()
 

@@ -13,8 +13,9 @@ import pytest
 from held_demo import HeldDemo
 
 from twoway.clock import SystemClock
-from twoway.demo import STEPS, StepFailed, perform, stage
+from twoway.demo import STEPS, StepFailed, deployment, perform, stage
 from twoway.demo.steps import Step, expect
+from twoway.errors import ConfigurationError
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -176,3 +177,14 @@ async def test_an_actor_that_ends_while_held_is_reported(tmp_path, monkeypatch):
     os.kill(int(children[0]), 9)
     with pytest.raises(Exception, match="the ac ended with status -9"):
         await asyncio.wait_for(task, 30)
+
+
+async def test_a_missing_package_is_named_with_what_to_install(tmp_path, monkeypatch):
+    real = deployment.find_spec
+    monkeypatch.setattr(deployment, "find_spec", lambda name: None if name == "psutil" else real(name))
+    with pytest.raises(ConfigurationError) as caught:
+        await perform(tmp_path / "d", narrator=Silent(), clock=SystemClock(), hold=False)
+    assert str(caught.value) == (
+        "the demonstration's publishers need psutil; run: pip install 'twoway[demo]'"
+    )
+    assert not (tmp_path / "d").exists()

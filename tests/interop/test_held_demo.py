@@ -10,11 +10,24 @@ pytestmark = [pytest.mark.peers, pytest.mark.xdist_group("held demo"), pytest.ma
 
 CLIENTS = ["coap-client-openssl", "coap-client-gnutls"]
 PUBLISHERS = ["meter", "water"]
-LABEL_NAME, LABEL_BASE_NAME = 0, -2  # RFC 8428 section 6
+LABEL_BASE_NAME = -2  # RFC 8428 section 6
+# How each client's library logs the suite that was negotiated, at the highest verbosity.
+SUITE_LINES = {
+    "coap-client-openssl": {
+        "meter": "Using cipher: ECDHE-ECDSA-AES128-GCM-SHA256",
+        "water": "Using cipher: ECDHE-RSA-AES128-GCM-SHA256",
+        "machine": "Using cipher: PSK-AES128-GCM-SHA256",
+    },
+    "coap-client-gnutls": {
+        "meter": "Selected cipher suite: GNUTLS_ECDHE_ECDSA_AES_128_GCM_SHA256",
+        "water": "Selected cipher suite: GNUTLS_ECDHE_RSA_AES_128_GCM_SHA256",
+        "machine": "Selected cipher suite: GNUTLS_PSK_AES_128_GCM_SHA256",
+    },
+}
 
 
 def coap_client(program, uri, *options):
-    return Foreign([program, "-v", "6", "-B", "8", "-A", "112", *options, uri])
+    return Foreign([program, "-v", "9", "-B", "8", "-A", "112", *options, uri])
 
 
 def certificate(files):
@@ -41,6 +54,7 @@ def test_libcoap_reads_by_certificate_as_the_default_subscriber(held, tmp_path, 
     first = records(answer)[0]
     assert first[LABEL_BASE_NAME].startswith(f"urn:dev:org:32473-{publisher}/")
     assert "c:2.05" in client.output
+    assert SUITE_LINES[program][publisher] in client.output
 
 
 @pytest.mark.parametrize("program", CLIENTS)
@@ -50,6 +64,7 @@ def test_libcoap_reads_with_a_shared_key_as_the_default_subscriber(held, tmp_pat
     with coap_client(program, held.uri("machine"), *options) as client:
         assert client.finish() == 0
     assert records(answer)[0][LABEL_BASE_NAME].startswith("urn:dev:org:32473-machine/")
+    assert SUITE_LINES[program]["machine"] in client.output
 
 
 @pytest.mark.parametrize("publisher", PUBLISHERS)

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_a_file_that_is_no_database_gives_one_sentence(tmp_path: Path):
 
 def test_a_database_of_another_program_gives_one_sentence(tmp_path: Path):
     path = tmp_path / "sink.sqlite"
-    with sqlite3.connect(path) as other:
+    with closing(sqlite3.connect(path)) as other, other:
         other.execute("CREATE TABLE reading (id INTEGER PRIMARY KEY, colour TEXT)")
     other.close()
     with pytest.raises(StorageError, match="the database does not work"):

@@ -186,15 +186,17 @@ def _make_private(path: Path) -> None:
 
 def _set_up(connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None  # the module opens no transactions by itself: see _begin
-    cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={_BUSY_TIMEOUT_MILLISECONDS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    try:
+        for pragma in (
+            f"busy_timeout={_BUSY_TIMEOUT_MILLISECONDS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+    except sqlite3.Error:
+        connection.close()  # nobody else knows of it yet
+        raise
 
 
 def _begin(connection: Connection) -> None:

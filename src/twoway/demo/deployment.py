@@ -14,6 +14,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,9 @@ PSK_NAME: Final = "sink"
 PSK_CHARACTERS: Final = 32
 """128 random bits, written as hexadecimal digits. The digits themselves are the key: coap-client takes keys
 as text on its command line and nowhere else."""
+
+_SOURCE_PACKAGES: Final = {"dsmr-parser": "dsmr_parser", "psutil": "psutil"}
+"""The packages that the publishers read their figures with, and the modules to know them by."""
 
 _POLICIES = f"""\
 // Whoever works for the organisation that runs a publisher may read it...
@@ -131,9 +135,11 @@ def deploy(folder: Path, *, now: datetime) -> Deployment:
     """Set up everything in an empty or new folder.
 
     Raises:
-        ConfigurationError: the folder holds something already, or cannot be written.
+        ConfigurationError: the folder holds something already, or cannot be written, or the packages that
+            its publishers read their figures with are not installed.
         NetworkError: there are no free ports.
     """
+    _require_sources()
     _require_empty(folder)
     ports = _free_ports(4)
     deployment = Deployment(
@@ -282,6 +288,15 @@ identity = "{place.identity}"
 
 def _folder_name(name: str) -> str:
     return name.replace("_", "-")
+
+
+def _require_sources() -> None:
+    missing = [package for package, module in _SOURCE_PACKAGES.items() if find_spec(module) is None]
+    if missing:
+        raise ConfigurationError(
+            f"the demonstration's publishers need {' and '.join(missing)}",
+            remedy="run: pip install 'twoway[demo]'",
+        )
 
 
 def _require_empty(folder: Path) -> None:

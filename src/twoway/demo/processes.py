@@ -92,7 +92,7 @@ class Actor:
 
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1].removeprefix("twoway: ") if lines else "it said nothing"
 
 
 class Troupe:
