@@ -139,12 +139,12 @@ def test_a_closed_association_keeps_nothing_for_later(kind):
     pair.deliver(encode_record(ContentType.HANDSHAKE, DTLS_1_2, 1, 50, bytes(100)), to_server=True)
     association = pair.server.association
     assert association._sender.has_flight
-    assert association._early_records
-    assert association._reassembler._assemblies
+    assert association._receiver._early
+    assert association._receiver.messages._assemblies
     association.close()
     assert not association._sender.has_flight
-    assert not association._early_records
-    assert not association._reassembler._assemblies
+    assert not association._receiver._early
+    assert not association._receiver.messages._assemblies
 
 
 def test_closing_twice_says_so_once():

@@ -95,7 +95,7 @@ def test_an_early_one_does_not_let_finished_in_before_its_time(kind):
     pair.start()
     pair.run(until=0.045)  # flight 4 is out
     pair.deliver(change_record(50), to_server=True)
-    assert pair.server.association._read_epoch == 0
+    assert pair.server.association._receiver.epoch == 0
     pair.run(until=0.9)
     assert pair.works()
 
@@ -208,5 +208,5 @@ def test_half_a_finished_from_the_old_epoch_does_not_become_part_of_the_new_one(
     pair.wire = meanwhile(3, lambda: pair.deliver(forged, to_server=to_server))
     pair.connect()
     receiver = pair.server if to_server else pair.client
-    assert receiver.association._reassembler.next_seq == FINISHED_SEQ[kind, to_server] + 1
+    assert receiver.association._receiver.messages.next_seq == FINISHED_SEQ[kind, to_server] + 1
     assert pair.works()

@@ -10,8 +10,8 @@ from dtls_cases import KINDS, assert_safe, datagrams, pair_of, run
 from dtls_pair import everything
 from dtls_wires import meanwhile
 
-from twoway.dtls.association import MAX_EARLY_RECORDS
 from twoway.dtls.messages.handshake import HandshakeMessage
+from twoway.dtls.receiving import MAX_EARLY_RECORDS
 from twoway.dtls.record import DTLS_1_2, MAX_SEQUENCE, encode_record
 
 
@@ -82,7 +82,7 @@ def test_what_comes_before_its_keys_is_held_only_up_to_a_bound(kind):
     pair.run(until=0.035)
     for sequence in range(100):
         pair.deliver(encode_record(22, DTLS_1_2, 1, 500 + sequence, bytes(1000)), to_server=True)
-    assert len(pair.server.association._early_records) == MAX_EARLY_RECORDS
+    assert len(pair.server.association._receiver._early) == MAX_EARLY_RECORDS
     assert pair.server.counters["dropped: too early"] == 100 - MAX_EARLY_RECORDS
 
 

@@ -121,7 +121,7 @@ def test_while_the_key_works_nothing_from_the_peer_overtakes_it(role):
     pair = pair_without_key(role)
     request = asked(pair, role)
     side = side_of(pair, role)
-    early = HandshakeMessage(HandshakeType.FINISHED, side.association._reassembler.next_seq, bytes(12))
+    early = HandshakeMessage(HandshakeType.FINISHED, side.association._receiver.messages.next_seq, bytes(12))
     pair.deliver(encode_record(22, DTLS_1_2, 0, 50, early.encode()), to_server=role == "server")
     assert not side.closed
     side.association.answer(request, signature(request, key_of(role)), pair.now)

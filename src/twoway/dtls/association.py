@@ -16,13 +16,13 @@ from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
 from twoway.dtls.client import ClientHandshake
 from twoway.dtls.config import DTLSConfig
 from twoway.dtls.cookie import AcceptedHello
-from twoway.dtls.epochs import ReadEpoch, RecordReplayed
 from twoway.dtls.events import Closed, ClosedBy, Connected, DataReceived, Event, SignatureRequest
 from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY, Flight
 from twoway.dtls.handshake import Handshake, Surroundings
 from twoway.dtls.messages.handshake import Fragment, HandshakeType, parse_fragments_untrusted
-from twoway.dtls.protection import AEADProtection, RecordRejected
-from twoway.dtls.reassembly import Fate, Reassembler
+from twoway.dtls.protection import AEADProtection, RecordRejected, RecordUnreadable
+from twoway.dtls.reassembly import Fate
+from twoway.dtls.receiving import Receiver
 from twoway.dtls.record import (
     DTLS_1_0,
     DTLS_1_2,
@@ -38,8 +38,6 @@ from twoway.errors import CallerError
 from twoway.identity import Identity
 from twoway.trace import Trace, TraceEvent, ignore
 
-MAX_EARLY_RECORDS: Final = 8
-"""Records of the next epoch that are held until its keys may be used; a flight brings one or two."""
 MAX_UNREADABLE_RECORDS: Final = 3
 """After so many unreadable records where a Finished is due, the keys differ: say so, instead of letting
 both sides run into their timers. One forged record is not enough to end a handshake."""
@@ -89,21 +87,18 @@ class Association:
             first_sequence=accepted.record.sequence if accepted else 0,
             version=DTLS_1_2 if accepted else DTLS_1_0,
         )
-        self._read_epoch = 0
-        self._readers = {0: ReadEpoch(None)}
+        # The hello that the server was made from had a number of its own.
+        self._receiver = Receiver(next_seq=accepted.message.message_seq + 1 if accepted else 0)
         self._change_cipher_spec_came = False
-        self._early_records: list[Record] = []
         self._unreadable_records = 0
         self._client: ClientHandshake | None = None
         self._server: ServerHandshake | None = None
         self._handshake: Handshake
         if accepted is None:
             self._handshake = self._client = ClientHandshake(surroundings, self)
-            self._reassembler = Reassembler(next_seq=0)
         else:
             self._handshake = self._server = ServerHandshake(surroundings, self, accepted)
-            self._reassembler = Reassembler(next_seq=accepted.message.message_seq + 1)
-            self._readers[0].open_untrusted(accepted.record)  # Seen: the same again is a repetition.
+            self._receiver.open_untrusted(accepted.record)  # Seen: the same again is a repetition.
 
     @classmethod
     def client(
@@ -272,29 +267,18 @@ class Association:
     # --- records in -----------------------------------------------------------------------------
 
     def _receive_record(self, record: Record) -> None:
-        # The version of records before the keys means nothing: hellos carry 1.0 (RFC 6347 section 4.2.1).
-        if record.version != DTLS_1_2 and record.epoch > 0:
-            self._drop("wrong version")
-        elif record.epoch in (0, self._read_epoch):
-            self._receive_current(record)
-        elif record.epoch == self._read_epoch + 1 == 1:
-            if len(self._early_records) < MAX_EARLY_RECORDS:
-                self._early_records.append(record)
-            else:
-                self._drop("too early")
-        else:
-            self._drop("wrong epoch")
-
-    def _receive_current(self, record: Record) -> None:
         try:
-            plaintext = self._readers[record.epoch].open_untrusted(record)
-        except RecordReplayed:
-            self._drop("replayed")
-            return
-        except RecordRejected:
-            self._drop("not authentic")
+            plaintext = self._receiver.open_untrusted(record)
+        except RecordUnreadable as unreadable:
+            self._drop(str(unreadable))
             self._suspect_keys()
-            return
+        except RecordRejected as rejected:
+            self._drop(str(rejected))
+        else:
+            if plaintext is not None:
+                self._take(record, plaintext)
+
+    def _take(self, record: Record, plaintext: bytes) -> None:
         self.counters["records received"] += 1
         if record.type == ContentType.APPLICATION_DATA:
             self._receive_data(record, plaintext)
@@ -329,7 +313,7 @@ class Association:
 
     def _receive_alert(self, record: Record, plaintext: bytes) -> None:
         """RFC 5246 section 7.2. Unprotected alerts count only while nothing better can come."""
-        if record.epoch != self._read_epoch or len(plaintext) != 2:
+        if record.epoch != self._receiver.epoch or len(plaintext) != 2:
             self._drop("alert out of place")
             return
         level, code = plaintext
@@ -349,7 +333,7 @@ class Association:
             self.counters["warnings received"] += 1
 
     def _receive_change_cipher_spec(self, plaintext: bytes) -> None:
-        if plaintext != CHANGE_CIPHER_SPEC_BODY or self._read_epoch != 0:
+        if plaintext != CHANGE_CIPHER_SPEC_BODY or self._receiver.epoch != 0:
             self._drop("ChangeCipherSpec out of place")
             return
         # It carries no message_seq: one that overtook the messages before it waits until they are there.
@@ -362,14 +346,17 @@ class Association:
         for fragment in parse_fragments_untrusted(plaintext):
             if self._connected:
                 self._receive_late_fragment(record, fragment)
-            elif fragment.message_seq >= self._reassembler.next_seq and record.epoch != self._read_epoch:
+            elif (
+                fragment.message_seq >= self._receiver.messages.next_seq
+                and record.epoch != self._receiver.epoch
+            ):
                 self._drop("handshake message of the epoch before")
             else:
                 self._receive_fragment(fragment)
         self._advance()
 
     def _receive_fragment(self, fragment: Fragment) -> None:
-        fate = self._reassembler.add(fragment)
+        fate = self._receiver.messages.add(fragment)
         if fate is Fate.DROPPED:
             self._drop("handshake fragment beyond the bounds")
         elif fate is Fate.REPEATED:
@@ -381,7 +368,7 @@ class Association:
         if record.epoch > 0 and fragment.type == is_ours_to_refuse:
             self._tell("renegotiation refused")
             self._send_alert(AlertLevel.WARNING, AlertDescription.NO_RENEGOTIATION)
-        elif record.epoch == self._read_epoch and fragment.type == HandshakeType.FINISHED:
+        elif record.epoch == self._receiver.epoch and fragment.type == HandshakeType.FINISHED:
             self._note_repetition(fragment)
         else:
             self._drop("handshake message after the handshake")
@@ -392,7 +379,7 @@ class Association:
         The end of its last message stands for the whole flight, so one repetition is answered once. Before
         the Finished anybody can forge one; so each is counted.
         """
-        is_end_of_flight = fragment.message_seq == self._reassembler.next_seq - 1 and fragment.is_last
+        is_end_of_flight = fragment.message_seq == self._receiver.messages.next_seq - 1 and fragment.is_last
         if not is_end_of_flight or not self._sender.has_flight:
             return
         if self._connected or self._sender.spend_repeat():
@@ -401,7 +388,7 @@ class Association:
     def _advance(self) -> None:
         """Hand over whatever has become whole and in order, and change over when it is time."""
         while not self._closed and self._pending_signature is None and not self._connected:
-            if (message := self._reassembler.next_message()) is not None:
+            if (message := self._receiver.messages.next_message()) is not None:
                 self._guard(lambda message=message: self._handshake.receive_untrusted(message))  # type: ignore[misc] # a default binds the loop's value
             elif self._change_cipher_spec_came and self._handshake.awaits_change_cipher_spec:
                 self._change_read_epoch()
@@ -409,13 +396,11 @@ class Association:
                 return
 
     def _change_read_epoch(self) -> None:
-        self._reassembler.forget_unfinished()
-        self._read_epoch = 1
+        early = self._receiver.change_epoch()
         self._handshake.receive_change_cipher_spec()
-        early, self._early_records = self._early_records, []
         for record in early:
             if not self._closed:
-                self._receive_current(record)
+                self._receive_record(record)
 
     def _guard(self, step: Callable[[], None]) -> None:
         """Run a step of the handshake; a rule that the peer broke ends the association."""
@@ -432,7 +417,7 @@ class Association:
 
     def install_keys(self, *, read: AEADProtection, write: AEADProtection) -> None:
         """Make epoch 1 ready (see :class:`~twoway.dtls.handshake.Link`)."""
-        self._readers[1] = ReadEpoch(read)
+        self._receiver.install_keys(read)
         self._sender.install_keys(write)
 
     def request_signature(self, data: bytes, scheme: int) -> None:
@@ -479,8 +464,7 @@ class Association:
     def _end(self, by: ClosedBy, alert: AlertDescription | None, reason: str) -> None:
         self._closed = Closed(by, alert, reason, self._connected is not None)
         self._sender.forget_flight()
-        self._early_records.clear()
-        self._reassembler.forget_unfinished()
+        self._receiver.forget()
         self._events.append(self._closed)
         self._tell("closed", by=by.value, reason=reason)
 

@@ -76,14 +76,10 @@ class ReadEpoch:
         """
         if self._protection is None:
             if self._recent.repeats(record):
-                raise RecordReplayed("a record came twice")
+                raise RecordRejected("replayed")
             return record.fragment
         if not self._window.is_fresh(record.sequence):
-            raise RecordReplayed("a record came twice")
+            raise RecordRejected("replayed")
         plaintext = self._protection.open_untrusted(record)
         self._window.mark(record.sequence)
         return plaintext
-
-
-class RecordReplayed(RecordRejected):
-    """A record was seen before, or is too old to say."""

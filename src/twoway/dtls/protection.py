@@ -24,7 +24,11 @@ _ADDITIONAL_DATA = struct.Struct(">QBHH")
 
 
 class RecordRejected(PeerError):
-    """A protected record is not authentic, or larger than allowed. It is dropped and counted."""
+    """A record that does not count. It is dropped and counted under the few words that say why."""
+
+
+class RecordUnreadable(RecordRejected):
+    """It is not protected with the keys that we share with the peer."""
 
 
 class AEADProtection:
@@ -59,11 +63,11 @@ class AEADProtection:
         """Return a record's plaintext.
 
         Raises:
-            RecordRejected: for whatever is not authentic, too short or too long.
+            RecordUnreadable: for whatever is not authentic, too short or too long.
         """
         length = len(record.fragment) - self.overhead_bytes
         if not 0 <= length <= MAX_PLAINTEXT_BYTES:
-            raise RecordRejected("a protected record has an impossible length")
+            raise RecordUnreadable("wrong length")
         explicit, ciphertext = (
             record.fragment[:EXPLICIT_NONCE_BYTES],
             record.fragment[EXPLICIT_NONCE_BYTES:],
@@ -74,4 +78,4 @@ class AEADProtection:
         try:
             return self._aead.decrypt(self._write_iv + explicit, ciphertext, additional)
         except InvalidTag:
-            raise RecordRejected("a protected record is not authentic") from None
+            raise RecordUnreadable("not authentic") from None

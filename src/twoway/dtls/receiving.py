@@ -1,0 +1,71 @@
+"""The receiving side of an association: records, epochs, and messages put together.
+
+RFC 6347 sections 4.1 and 4.2. It says which records count and what is in them; what follows from that is
+the association's.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twoway.dtls.epochs import ReadEpoch
+from twoway.dtls.protection import AEADProtection, RecordRejected
+from twoway.dtls.reassembly import Reassembler
+from twoway.dtls.record import DTLS_1_2, Record
+
+MAX_EARLY_RECORDS: Final = 8
+"""Records of the next epoch that are held until its keys may be used; a flight brings one or two."""
+
+
+class Receiver:
+    """Turns records into plaintext, and keeps what came too early.
+
+    Args:
+        next_seq: the message_seq of the first message to expect.
+    """
+
+    def __init__(self, *, next_seq: int) -> None:
+        self.epoch = 0
+        """The epoch that the peer speaks in; records of epoch 0 are still read in epoch 1."""
+        self.messages = Reassembler(next_seq)
+        """Puts handshake messages together."""
+        self._epochs = {0: ReadEpoch(None)}
+        self._early: list[Record] = []
+
+    def install_keys(self, protection: AEADProtection) -> None:
+        """Make epoch 1 ready; it is entered by :meth:`change_epoch`."""
+        self._epochs[1] = ReadEpoch(protection)
+
+    def open_untrusted(self, record: Record) -> bytes | None:
+        """Return the plaintext of a record, or None if it is held for the next epoch.
+
+        Raises:
+            RecordRejected: the record does not count; the error says why in a few words.
+        """
+        # The version of records before the keys means nothing: hellos carry 1.0 (RFC 6347 section 4.2.1).
+        if record.version != DTLS_1_2 and record.epoch > 0:
+            raise RecordRejected("wrong version")
+        if record.epoch in (0, self.epoch):
+            return self._epochs[record.epoch].open_untrusted(record)
+        if record.epoch != 1:
+            raise RecordRejected("wrong epoch")
+        if len(self._early) >= MAX_EARLY_RECORDS:
+            raise RecordRejected("too early")
+        self._early.append(record)
+        return None
+
+    def change_epoch(self) -> list[Record]:
+        """Enter epoch 1 and return what came too early for it, in order.
+
+        Unfinished messages of the epoch before are dropped: what is protected must not be completed by what
+        was not.
+        """
+        self.messages.forget_unfinished()
+        self.epoch = 1
+        early, self._early = self._early, []
+        return early
+
+    def forget(self) -> None:
+        """Let go of what is held; nothing will be read any more."""
+        self._early.clear()
+        self.messages.forget_unfinished()
