@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections import Counter
 
 import aiocoap
 import pytest
@@ -29,7 +28,7 @@ async def arrive(observation: ClientObservation, *numbers: int) -> None:
 
 async def test_what_arrives_while_the_disk_works_is_kept_in_order():
     observation = ClientObservation()
-    async with Notifications(observation, Counter()) as notifications:
+    async with Notifications(observation) as notifications:
         await asyncio.sleep(0)
         await arrive(observation, *range(20))
         taken = [(await notifications.next(1.0)).payload for _ in range(20)]
@@ -39,7 +38,7 @@ async def test_what_arrives_while_the_disk_works_is_kept_in_order():
 
 async def test_what_arrived_before_anybody_asked_is_not_lost():
     observation = ClientObservation()
-    notifications = Notifications(observation, Counter())
+    notifications = Notifications(observation)
     observation.callback(message(7))
     async with notifications:
         assert (await notifications.next(1.0)).payload == b"7"
@@ -47,7 +46,7 @@ async def test_what_arrived_before_anybody_asked_is_not_lost():
 
 async def test_an_end_by_the_publisher_is_told_after_what_came_before():
     observation = ClientObservation()
-    async with Notifications(observation, Counter()) as notifications:
+    async with Notifications(observation) as notifications:
         await asyncio.sleep(0)
         await arrive(observation, 1)
         observation.error(ObservationCancelled())
@@ -59,7 +58,7 @@ async def test_an_end_by_the_publisher_is_told_after_what_came_before():
 
 async def test_a_lost_connection_is_told_as_such():
     observation = ClientObservation()
-    async with Notifications(observation, Counter()) as notifications:
+    async with Notifications(observation) as notifications:
         observation.error(CoAPNetworkError("gone"))
         with pytest.raises(CoAPNetworkError):
             await notifications.next(1.0)
@@ -69,7 +68,7 @@ async def test_a_loss_that_nobody_asked_about_is_forgotten_without_noise():
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
     observation = ClientObservation()
-    async with Notifications(observation, Counter()):
+    async with Notifications(observation):
         observation.error(CoAPNetworkError("gone"))
         await asyncio.sleep(0)
     del observation
@@ -79,18 +78,21 @@ async def test_a_loss_that_nobody_asked_about_is_forgotten_without_noise():
 
 async def test_silence_is_told_and_ends_nothing():
     observation = ClientObservation()
-    async with Notifications(observation, Counter()) as notifications:
+    async with Notifications(observation) as notifications:
         with pytest.raises(TimeoutError):
             await notifications.next(0.01)
         await arrive(observation, 1)
         assert (await notifications.next(1.0)).payload == b"1"
 
 
-async def test_a_flood_takes_bounded_memory_and_is_counted():
-    observation, counters = ClientObservation(), Counter()
-    async with Notifications(observation, counters) as notifications:
+async def test_a_flood_takes_bounded_memory_and_ends_the_observation():
+    """What does not fit was not acknowledged either: its publisher still has it."""
+    observation = ClientObservation()
+    async with Notifications(observation) as notifications:
         await asyncio.sleep(0)
         await arrive(observation, *range(QUEUE_LIMIT + 5))
         await asyncio.sleep(0)
-        assert counters["dropped"] == 5
-        assert (await notifications.next(1.0)).payload == b"0"
+        taken = [(await notifications.next(1.0)).payload for _ in range(QUEUE_LIMIT)]
+        assert taken == [str(number).encode() for number in range(QUEUE_LIMIT)]
+        with pytest.raises(NetworkError, match="faster than they can be stored"):
+            await notifications.next(1.0)

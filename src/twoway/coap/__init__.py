@@ -8,7 +8,7 @@ not have. It never decides about access: a resource asks :func:`peer_of` who is 
 """
 
 from twoway.coap.blocks import BodyLimits
-from twoway.coap.context import end_connection, open_context
+from twoway.coap.context import acknowledge, end_connection, hold_acknowledgements, open_context
 from twoway.coap.failure import TransportFailed
 from twoway.coap.remote import SecureRemote, connection_of, peer_of
 
@@ -16,8 +16,10 @@ __all__ = [
     "BodyLimits",
     "SecureRemote",
     "TransportFailed",
+    "acknowledge",
     "connection_of",
     "end_connection",
+    "hold_acknowledgements",
     "open_context",
     "peer_of",
 ]

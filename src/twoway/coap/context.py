@@ -23,6 +23,7 @@ from aiocoap.pipe import Pipe
 from twoway.clock import Clock
 from twoway.coap.blocks import BodyLimits, RequestBodies, ResponseBodies, require_block_sizes
 from twoway.coap.pool import ClientConfig, ConnectionPool
+from twoway.coap.remote import connection_of
 from twoway.coap.transport import SecureTokenManager, SecureTransport, transport_of
 from twoway.net import Connection, Endpoint
 
@@ -233,3 +234,27 @@ def end_connection(connection: Connection, code: Code | None = None) -> None:
             if remote.connection is connection:
                 pipe.add_response(Message(code=code), is_last=True)
     transport.end(connection)
+
+
+def hold_acknowledgements(connection: Connection) -> None:
+    """Leave confirmable responses on a connection unacknowledged until :func:`acknowledge` says so.
+
+    For whoever stores notifications: until then their sender keeps and repeats them.
+
+    Args:
+        connection: carried by a context of this package; for any other one nothing changes.
+    """
+    transport = transport_of(connection)
+    if transport is not None:
+        transport.hold_acknowledgements(connection)
+
+
+def acknowledge(response: Message) -> None:
+    """Acknowledge a response or notification that :func:`hold_acknowledgements` has held.
+
+    Those before it in the same observation are acknowledged with it. One that needs no acknowledgement,
+    or has had it, is left alone.
+    """
+    transport = transport_of(connection_of(response))
+    if transport is not None:
+        transport.acknowledge(response)

@@ -14,13 +14,14 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 import aiocoap.error
-from aiocoap import INTERNAL_SERVER_ERROR, Message
+from aiocoap import ACK, CON, EMPTY, INTERNAL_SERVER_ERROR, Message
 from aiocoap.interfaces import EndpointAddress, MessageInterface
 from aiocoap.messagemanager import MessageManager
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.tokenmanager import TokenManager
 from aiocoap.util import hostportsplit
 
+from twoway.coap.acknowledging import Acknowledgements
 from twoway.coap.decoding import MalformedMessage, decode_untrusted
 from twoway.coap.failure import TransportFailed
 from twoway.coap.pool import ConnectionPool
@@ -87,6 +88,7 @@ class SecureTransport(MessageInterface):  # type: ignore[misc]  # aiocoap ships 
         self._pool = pool
         self._remotes: dict[Connection, SecureRemote] = {}
         self._ending: dict[SecureRemote, asyncio.Event] = {}
+        self._acknowledgements: dict[Connection, Acknowledgements] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_shut = False
 
@@ -114,8 +116,14 @@ class SecureTransport(MessageInterface):  # type: ignore[misc]  # aiocoap ships 
         connection = message.remote.connection
         if connection.closed is not None or self._is_shut:
             return
+        held_back = self._acknowledgements.get(connection)
+        is_acknowledgement = message.mtype is ACK and message.code is EMPTY
+        if held_back is None or not is_acknowledgement or not held_back.holds(message):
+            self._transmit(message)
+
+    def _transmit(self, message: Message) -> None:
         try:
-            connection.send(_encode(message))
+            message.remote.connection.send(_encode(message))
         except TwowayError:
             self.counters["not sent"] += 1
 
@@ -177,17 +185,35 @@ class SecureTransport(MessageInterface):  # type: ignore[misc]  # aiocoap ships 
             self._manager.dispatch_error(TransportFailed(PeerError(what, where=remote.hostinfo)), remote)
             remote.connection.close()
             return
+        if message.mtype is CON and message.code.is_response():
+            held_back = self._acknowledgements.get(remote.connection)
+            if held_back is not None:
+                held_back.expect(message)
         self._manager.dispatch_message(message)
         if self._ending and not self._awaits_acknowledgement(remote) and remote in self._ending:
             self._ending[remote].set()
 
     def _lose(self, remote: SecureRemote, closed: Closed) -> None:
         self._remotes.pop(remote.connection, None)
+        self._acknowledgements.pop(remote.connection, None)
         if (ending := self._ending.get(remote)) is not None:
             ending.set()
         if not self._is_shut:
             failure = TransportFailed(connection_ended(closed, remote.hostinfo))
             self._manager.dispatch_error(failure, remote)
+
+    # --- acknowledgements by hand ---------------------------------------------------------------
+
+    def hold_acknowledgements(self, connection: Connection) -> None:
+        """Leave it to :meth:`acknowledge` to acknowledge confirmable responses on a connection."""
+        if connection in self._remotes and connection not in self._acknowledgements:
+            self._acknowledgements[connection] = Acknowledgements(self._transmit)
+
+    def acknowledge(self, response: Message) -> None:
+        """Acknowledge a response that was held; any other one has been acknowledged already."""
+        held_back = self._acknowledgements.get(response.remote.connection)
+        if held_back is not None:
+            held_back.give(response)
 
     # --- the end of a connection ----------------------------------------------------------------
 

@@ -23,7 +23,7 @@ import aiocoap
 import aiocoap.error
 
 from twoway.clock import Clock
-from twoway.coap import connection_of
+from twoway.coap import acknowledge, connection_of, hold_acknowledgements
 from twoway.errors import RefusedError, TwowayError
 from twoway.identity import Identity
 from twoway.readings import MalformedSenML
@@ -75,8 +75,8 @@ class Follower:
         self._answer_timeout = answer_timeout
         self._retry = retry
         self.counters: Counter[str] = Counter()
-        """Readings ``stored``, ``repeated``, ``refused``; payloads ``malformed``; notifications ``dropped``;
-        how often the publisher was ``silent`` or ``lost``, and how often this follower ``failed``."""
+        """Readings ``stored``, ``repeated``, ``refused``; payloads ``malformed``; how often the publisher was
+        ``silent`` or ``lost``, and how often this follower ``failed``."""
 
     async def run(self) -> None:
         """Follow until cancelled; nothing that a publisher does ends it."""
@@ -106,8 +106,9 @@ class Follower:
         connection = connection_of(request)
         try:
             self._require_publisher(connection.peer)
+            hold_acknowledgements(connection)
             asked = self._context.request(request)
-            async with Notifications(asked.observation, self.counters) as notifications:
+            async with Notifications(asked.observation) as notifications:
                 async with asyncio.timeout(self._answer_timeout):
                     response = await asked.response
                 max_age = await self._take(response)
@@ -142,7 +143,9 @@ class Follower:
         )
 
     async def _take(self, response: aiocoap.Message) -> float:
-        """Store what a response carries and return its Max-Age in seconds.
+        """Store what a response carries, acknowledge it, and return its Max-Age in seconds.
+
+        The publisher keeps a notification until it is acknowledged, so that comes after the commit.
 
         Raises:
             RefusedError: it is no success.
@@ -165,11 +168,13 @@ class Follower:
         except MalformedSenML as error:
             self.counters["malformed"] += 1
             self._tell("payload refused", reason=str(error))
+            acknowledge(response)
             return max_age
         for name in intake.foreign:
             self.counters["refused"] += 1
             self._tell("record refused", name=name, reason="its name is not the publisher's own")
         new = await self._store(intake.rows)
+        acknowledge(response)
         self.counters["stored"] += new
         self.counters["repeated"] += len(intake.rows) - new
         self._tell("readings stored", new=new, repeated=len(intake.rows) - new)

@@ -8,7 +8,6 @@ while the answer to the registration is still being stored.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from types import TracebackType
 from typing import Self
 
@@ -17,8 +16,8 @@ import aiocoap
 from twoway.errors import NetworkError
 
 QUEUE_LIMIT = 256
-"""Notifications that may wait. A disk that falls further behind does not catch up; what comes beyond is
-dropped and counted."""
+"""Notifications that may wait. A disk that falls further behind does not catch up: the observation is given
+up, and what was not stored was not acknowledged either."""
 
 
 class Notifications:
@@ -26,11 +25,9 @@ class Notifications:
 
     Args:
         observation: of a request that has just been made.
-        counters: ``dropped`` counts those that found the queue full.
     """
 
-    def __init__(self, observation: aiocoap.protocol.ClientObservation, counters: Counter[str]) -> None:
-        self._counters = counters
+    def __init__(self, observation: aiocoap.protocol.ClientObservation) -> None:
         self._observation = observation
         self._waiting: asyncio.Queue[aiocoap.Message | None] = asyncio.Queue()
         self._arriving = aiter(observation)
@@ -52,7 +49,8 @@ class Notifications:
 
         Raises:
             TimeoutError: none came for ``patience`` seconds.
-            NetworkError: the publisher ended the observation; aiocoap's own, if the connection is lost.
+            NetworkError: the publisher ended the observation, or the disk does not keep up; aiocoap's own,
+                if the connection is lost.
         """
         async with asyncio.timeout(patience):
             notification = await self._waiting.get()
@@ -66,10 +64,9 @@ class Notifications:
         try:
             while True:
                 notification = await anext(self._arriving)
-                if self._waiting.qsize() < QUEUE_LIMIT:
-                    self._waiting.put_nowait(notification)
-                else:
-                    self._counters["dropped"] += 1
+                if self._waiting.qsize() >= QUEUE_LIMIT:
+                    raise NetworkError("notifications come faster than they can be stored")
+                self._waiting.put_nowait(notification)
         except StopAsyncIteration:
             pass  # The publisher ended it.
         finally:
