@@ -33,6 +33,8 @@ class Actor:
         self._arguments = arguments
         self._log = log
         self._ready = asyncio.Event()
+        self._process: asyncio.subprocess.Process | None = None
+        self._listening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start it and wait until it is ready.
@@ -41,7 +43,7 @@ class Actor:
             NetworkError: it ended instead, with its own words, or it took too long.
         """
         with self._log.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
+            process = self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 "twoway",
@@ -53,7 +55,7 @@ class Actor:
                 # A Ctrl-C in the terminal is for us; we stop the actors ourselves, in order.
                 start_new_session=True,
             )
-        self._listening = asyncio.create_task(self._listen())
+        self._listening = asyncio.create_task(self._listen(process))
         ready = asyncio.create_task(self._ready.wait())
         await asyncio.wait({self._listening, ready}, timeout=START_TIMEOUT, return_when="FIRST_COMPLETED")
         ready.cancel()
@@ -62,11 +64,14 @@ class Actor:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Its process id; it has been started."""
+        assert self._process is not None
         return self._process.pid
 
     async def stop(self) -> None:
-        """Ask it to end; insist if it does not."""
+        """Ask it to end, if it was ever started; insist if it does not."""
+        if self._process is None:
+            return
         if self._process.returncode is None:
             self._process.terminate()
             try:
@@ -74,17 +79,20 @@ class Actor:
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()
-        await self._listening
+        if self._listening is not None:
+            await self._listening
 
     async def ended(self) -> str:
         """Wait until it ends by itself, and say so in words."""
+        assert self._process is not None
+        assert self._listening is not None
         await self._process.wait()
         await self._listening
         return f"the {self.name} ended with status {self._process.returncode}: {self._last_words()}"
 
-    async def _listen(self) -> None:
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
             happening = json.loads(line)
             self.happenings.append(happening)
             if happening.get("event") == "ready":
@@ -109,11 +117,8 @@ class Troupe:
     async def start(self, name: str, *arguments: str) -> Actor:
         """Start ``twoway ARGUMENTS`` and wait until it is ready."""
         actor = Actor(name, arguments, self._logs / f"{name}.log")
-        try:
-            await actor.start()
-        finally:
-            if hasattr(actor, "_process"):
-                self._actors.append(actor)
+        self._actors.append(actor)
+        await actor.start()
         return actor
 
     async def any_ended(self) -> str:
