@@ -1,6 +1,6 @@
 # What a person does with this checkout. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit set-up system-packages lock clean
+.PHONY: help demo test check lint types layers unit bench set-up system-packages lock clean
 
 RUN := .venv/bin
 # Two workers suit two cores; the tests of lossy wires are bound by the processor, the peers' by waiting.
@@ -28,6 +28,9 @@ layers: set-up ## import-linter: the house stands
 
 unit: set-up ## pytest alone
 	$(RUN)/pytest -n $(WORKERS)
+
+bench: set-up ## handshakes and round trips a second, beside pyOpenSSL where that is installed
+	@$(RUN)/python bench/handshakes.py
 
 set-up:
 	@scripts/set-up
