@@ -235,6 +235,6 @@ def test_a_fault_of_ours_gets_a_sentence(monkeypatch, capsys):
 
 
 def test_what_came_from_a_network_cannot_command_the_terminal():
-    from twoway.cli.console import printable
+    from twoway.terminal import printable
 
     assert "\x1b" not in printable("a\x1b[2Jb\nc")

@@ -26,7 +26,7 @@ def flip(byte: int, bit: int):
 
 @pytest.mark.parametrize(
     ("kind", "mtu", "step"),
-    [("p-256", 1200, 1), ("p-256", 256, 11), ("rsa", 1200, 7), ("psk", 1200, 1), ("psk", 256, 3)],
+    [("p-256", 1200, 1), ("p-256", 256, 11), ("rsa", 1200, 1), ("psk", 1200, 1), ("psk", 256, 3)],
 )
 @pytest.mark.parametrize("half", [0, 1])
 def test_a_flipped_bit_in_any_byte_never_admits_anybody_wrong(kind, mtu, step, half):

@@ -49,3 +49,10 @@ def test_what_the_peer_sends_is_not_replaced_by_what_is_known():
 def test_an_identity_folder_knows_its_own_issuer(tmp_path):
     stored = PKI.stored(PKI.publisher_p256, tmp_path / "publisher")
     assert verify(stored.trust, PKI.subscriber.chain[:1]).uri == PKI.subscriber.uri
+
+
+def test_of_two_authorities_of_one_name_the_sent_one_alone_is_tried():
+    """Else a peer could make the search for a path branch at every name."""
+    forged = PKI.flawed(Flaw.OTHER_CA_SAME_NAMES).chain[1]
+    with pytest.raises(CertificateRejected):
+        verify(KNOWING, (PKI.subscriber.chain[0], forged))

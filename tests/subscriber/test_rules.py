@@ -13,7 +13,7 @@ from twoway.identity import PSKIdentity, X509Identity
 from twoway.subscriber import ACReference
 from twoway.subscriber.rules import (
     Ask,
-    printable,
+    excerpt,
     refusal_untrusted,
     require_ac,
     require_hints,
@@ -282,4 +282,4 @@ class TestRefusal:
 
 @pytest.mark.parametrize("text", ["plain", "ümlaut", "", "a b"])
 def test_plain_text_stays_as_it_is(text: str):
-    assert printable(text) == text
+    assert excerpt(text) == text

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from twoway.clock import Clock
+from twoway.terminal import printable
 from twoway.trace import Trace, TraceEvent
 
 PIPE_COLUMNS = 1000
@@ -25,11 +26,6 @@ def package_version() -> str:
 def complain(sentence: str) -> None:
     """Say on standard error what went wrong."""
     print(f"twoway: {printable(sentence)}", file=sys.stderr)
-
-
-def printable(text: str) -> str:
-    """Replace what a terminal would act upon: much of what we print came from a network."""
-    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def say_json(value: object) -> None:

@@ -11,13 +11,14 @@ from typing import Annotated
 
 import typer
 
-from twoway.cli.console import printable, say_json, say_table
+from twoway.cli.console import say_json, say_table
 from twoway.cli.figures import figure, figure_text, time_text
 from twoway.errors import ConfigurationError
 from twoway.identity import identity_uri
 from twoway.pki import StoredIdentity
 from twoway.subscriber import ACReference, Reading, Step, Subscriber
 from twoway.subscriber.narration import describe
+from twoway.terminal import printable
 
 URI = Annotated[str, typer.Argument(metavar="URI", help="coaps://host:port/path")]
 As = Annotated[Path, typer.Option("--as", metavar="DIR", help="The identity folder to read as.")]

@@ -251,7 +251,7 @@ def transport_of(connection: Connection) -> SecureTransport | None:
 def _encode(message: Message) -> bytes:
     try:
         encoded: bytes = message.encode()
-    except Exception:
+    except Exception:  # aiocoap's encoder raises whatever a resource's values made Python raise
         if not message.code.is_response():
             raise
         # What a resource made cannot be written. Whoever asked shall not wait for it.

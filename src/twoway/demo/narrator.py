@@ -8,6 +8,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.markup import escape
 
+from twoway.terminal import printable
+
 
 class Narrator(Protocol):
     """Takes what happens, in order."""
@@ -35,11 +37,11 @@ class PlainNarrator:
 
     def say(self, text: str) -> None:
         """Print an indented line."""
-        self._console.print(f"   {escape(_printable(text))}")
+        self._console.print(f"   {escape(printable(text))}")
 
     def conclude(self, text: str) -> None:
         """Print what was shown."""
-        self._console.print(f"   [green]✓[/green] {escape(_printable(text))}")
+        self._console.print(f"   [green]✓[/green] {escape(printable(text))}")
 
 
 class JSONNarrator:
@@ -63,7 +65,3 @@ class JSONNarrator:
 
     def _print(self, kind: str, text: str) -> None:
         print(json.dumps({"step": self._step, kind: text}, ensure_ascii=False), flush=True)  # noqa: T201 # its job
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "�" for character in text)

@@ -7,7 +7,7 @@ and time are in :mod:`twoway.net`.
 from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
 from twoway.dtls.association import Association
 from twoway.dtls.config import DTLSConfig
-from twoway.dtls.cookie import AcceptedHello, HelloGate, HelloVerify
+from twoway.dtls.cookie import AcceptedHello, HelloGate, HelloVerify, may_be_client_hello
 from twoway.dtls.credentials import CertificateCredential, PSKCredential, PSKLookup, Signer
 from twoway.dtls.events import Closed, ClosedBy, Connected, DataReceived, Event, SignatureRequest
 from twoway.dtls.groups import NamedGroup
@@ -37,4 +37,5 @@ __all__ = [
     "SignatureRequest",
     "SignatureScheme",
     "Signer",
+    "may_be_client_hello",
 ]

@@ -26,7 +26,14 @@ from cryptography.hazmat.primitives import constant_time, hashes, hmac
 from twoway.dtls.alerts import HandshakeFailure
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType, parse_fragments_untrusted
 from twoway.dtls.messages.hello import ClientHello, HelloVerifyRequest
-from twoway.dtls.record import DTLS_1_0, ContentType, Record, encode_record, split_datagram_untrusted
+from twoway.dtls.record import (
+    DTLS_1_0,
+    HEADER_BYTES,
+    ContentType,
+    Record,
+    encode_record,
+    split_datagram_untrusted,
+)
 from twoway.dtls.wire import integers, vector
 
 MAX_HELLO_SEQUENCE: Final = 2**40
@@ -122,6 +129,17 @@ class HelloGate:
         self._previous_secret = self._entropy(SECRET_BYTES) if outlived else self._secret
         self._secret = self._entropy(SECRET_BYTES)
         self._intervals = intervals
+
+
+def may_be_client_hello(datagram: bytes) -> bool:
+    """Tell at a glance whether a datagram begins like a ClientHello: a handshake record of epoch 0 whose
+    first message is one (RFC 6347 sections 4.1 and 4.2.2)."""
+    return (
+        len(datagram) > HEADER_BYTES
+        and datagram[0] == ContentType.HANDSHAKE
+        and datagram[3:5] == b"\x00\x00"
+        and datagram[HEADER_BYTES] == HandshakeType.CLIENT_HELLO
+    )
 
 
 def _whole_client_hello_untrusted(record: Record) -> HandshakeMessage | None:

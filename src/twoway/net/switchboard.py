@@ -25,7 +25,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from functools import partial
-from typing import Final
 
 from twoway.clock import Clock
 from twoway.dtls import (
@@ -41,6 +40,7 @@ from twoway.dtls import (
     HelloGate,
     HelloVerify,
     SignatureRequest,
+    may_be_client_hello,
 )
 from twoway.errors import CallerError, NetworkError, TwowayError
 from twoway.net.address import SocketAddress, packed, plain, written
@@ -54,10 +54,6 @@ from twoway.net.wire import Wire
 from twoway.trace import Trace, TraceEvent
 
 OnConnection = Callable[[Connection], None]
-
-CLIENT_HELLO: Final = 1
-HANDSHAKE_RECORD: Final = 22
-RECORD_HEADER_BYTES: Final = 13
 
 
 class Switchboard:
@@ -144,7 +140,7 @@ class Switchboard:
 
     def _receive(self, datagram: bytes, address: SocketAddress) -> None:
         links = self.links.at(address)
-        if self._accept is not None and _may_be_client_hello(datagram):
+        if self._accept is not None and may_be_client_hello(datagram):
             self._knock(datagram, address, self._accept)
         elif not links:
             self._drop("datagram of an unknown address", address)
@@ -397,13 +393,3 @@ def _closed_by_us(link: Link, reason: str, alert: AlertDescription = AlertDescri
 
 def _nothing() -> None:
     """Be the input of an engine that has had its input already."""
-
-
-def _may_be_client_hello(datagram: bytes) -> bool:
-    """Tell a handshake record of epoch 0 that begins with a ClientHello (RFC 6347 sections 4.1, 4.2.2)."""
-    return (
-        len(datagram) > RECORD_HEADER_BYTES
-        and datagram[0] == HANDSHAKE_RECORD
-        and datagram[3:5] == b"\x00\x00"
-        and datagram[RECORD_HEADER_BYTES] == CLIENT_HELLO
-    )

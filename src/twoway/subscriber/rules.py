@@ -25,6 +25,7 @@ from twoway.errors import ConfigurationError, PeerError, RefusedError, TwowayErr
 from twoway.identity import Identity, PSKIdentity, X509Identity
 from twoway.subscriber.reference import ACReference, host_form, uri_form
 from twoway.subscriber.wallet import HeldTicket
+from twoway.terminal import printable
 from twoway.tickets import (
     CONTENT_FORMAT_ACE,
     Confirmation,
@@ -127,13 +128,13 @@ def require_hints(
         raise RefusedError("the publisher wants a ticket and does not say from which AC", where=where)
     if not _same_uri(hints.as_uri, ac.uri):
         raise RefusedError(
-            f"the publisher sends us to the AC {printable(hints.as_uri)}, but the configured one is {ac.uri}",
+            f"the publisher sends us to the AC {excerpt(hints.as_uri)}, but the configured one is {ac.uri}",
             where=where,
             remedy="do not follow it; if the AC has moved, correct ac.toml",
         )
     if hints.audience is not None and not _equal(hints.audience, publisher.uri):
         raise RefusedError(
-            f"the publisher asks for a ticket for somebody else ({printable(hints.audience)})", where=where
+            f"the publisher asks for a ticket for somebody else ({excerpt(hints.audience)})", where=where
         )
     return ac
 
@@ -180,7 +181,7 @@ def refusal_untrusted(
             error = TokenError.parse_untrusted(payload)
         except PeerError:
             return PeerError(f"the AC answered {code} and an error that cannot be read", where=ac.uri)
-        words = f": {printable(error.description)}" if error.description else ""
+        words = f": {excerpt(error.description)}" if error.description else ""
         return RefusedError(f"the AC refuses a ticket ({error.code.label}){words}", where=ac.identity)
     return PeerError(f"the AC answered {code}{_diagnostic(payload, content_format)}", where=ac.uri)
 
@@ -201,9 +202,9 @@ def unsuccessful_untrusted(
     return RefusedError(what, where=uri) if forbidden else PeerError(what, where=uri)
 
 
-def printable(text: str) -> str:
+def excerpt(text: str) -> str:
     """Make a peer's text safe to show: one line, printable characters, bounded."""
-    shown = "".join(character if character.isprintable() else "?" for character in text[:_TEXT_CHARACTERS])
+    shown = printable(text[:_TEXT_CHARACTERS])
     return shown if len(text) <= _TEXT_CHARACTERS else f"{shown}..."
 
 
@@ -230,7 +231,7 @@ def _diagnostic(payload: bytes, content_format: int | None) -> str:
     """Return a diagnostic payload (RFC 7252 section 5.5.2: UTF-8 text without a format) as ``: text``."""
     if not payload or content_format not in (None, 0):
         return ""
-    return f": {printable(payload.decode('utf-8', errors='replace'))}"
+    return f": {excerpt(payload.decode('utf-8', errors='replace'))}"
 
 
 def _same_uri(untrusted: str, own: str) -> bool:
