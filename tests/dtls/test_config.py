@@ -15,7 +15,7 @@ from dtls_pair import (
 )
 from small_pki import small_pki
 
-from twoway.dtls import Association, CertificateCredential, DTLSConfig, PSKCredential, suites
+from twoway.dtls import Association, CertificateCredential, DTLSConfig, KeyExchange, PSKCredential, suites
 from twoway.dtls.config import MAX_MTU_BYTES, MIN_MTU_BYTES
 from twoway.errors import CallerError, ConfigurationError
 
@@ -71,17 +71,17 @@ def test_a_key_of_another_certificate_and_an_empty_chain_are_refused():
 
 def test_suites_are_those_that_the_credentials_can_serve():
     pki = small_pki()
-    ecdsa = (
-        suites.ECDHE_ECDSA_AES_128_GCM,
-        suites.ECDHE_ECDSA_AES_128_CCM,
-        suites.ECDHE_ECDSA_AES_128_CCM_8,
-    )
-    psk = (suites.PSK_AES_128_GCM, suites.PSK_AES_128_CCM_8)
+    by_exchange = {
+        exchange: tuple(suite for suite in suites.DEFAULT_SUITES if suite.key_exchange is exchange)
+        for exchange in KeyExchange
+    }
+    ecdsa, rsa = by_exchange[KeyExchange.ECDHE_ECDSA], by_exchange[KeyExchange.ECDHE_RSA]
+    psk = by_exchange[KeyExchange.PSK]
     assert server_config().usable_suites(is_client=False) == ecdsa
-    assert server_config(pki.publisher_rsa).usable_suites(is_client=False) == (suites.ECDHE_RSA_AES_128_GCM,)
+    assert server_config(pki.publisher_rsa).usable_suites(is_client=False) == rsa
     assert psk_server_config().usable_suites(is_client=False) == psk
     assert psk_client_config().usable_suites(is_client=True) == psk
-    assert set(client_config().usable_suites(is_client=True)) == {*ecdsa, suites.ECDHE_RSA_AES_128_GCM}
+    assert set(client_config().usable_suites(is_client=True)) == {*ecdsa, *rsa}
     assert psk_server_config().usable_suites(is_client=True) == ()
 
 

@@ -7,10 +7,11 @@ import hashlib
 import hmac
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from dtls_cases import KINDS, pair_of
 from dtls_pair import Pair
 
-from twoway.dtls import keys
+from twoway.dtls import keys, suites
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType, parse_fragments_untrusted
 from twoway.dtls.record import ContentType
 
@@ -51,38 +52,59 @@ EXTENDED_MASTER_SECRETS = [  # NIST ACVP, TLS-v1.2-KDF-RFC7627, SHA2-256, test c
 def test_the_prf_gives_the_published_output_cut_to_any_length(length):
     secret = bytes.fromhex("9bbe436ba940f017b17652849a71db35")
     seed = bytes.fromhex("a0ba9f936cda311827a6f796ffd5198c")
-    assert keys.prf(secret, b"test label", seed, length) == PRF_OUTPUT[:length]
+    assert keys.prf(SHA256, secret, b"test label", seed, length) == PRF_OUTPUT[:length]
 
 
 @pytest.mark.parametrize("vector", EXTENDED_MASTER_SECRETS)
 def test_the_extended_master_secret_and_key_block_are_those_of_nist(vector):
     vector = {name: bytes.fromhex(value) for name, value in vector.items()}
-    master = keys.extended_master_secret(vector["premaster"], vector["session_hash"])
+    master = keys.extended_master_secret(SHA256, vector["premaster"], vector["session_hash"])
     assert master == vector["master"]
-    block = keys.key_block(master, vector["client_random"], vector["server_random"])
-    assert block.client_key + block.server_key + block.client_iv + block.server_iv == vector["key_block"]
-    assert [len(part) for part in block] == [16, 16, 4, 4]
+    suite = suites.PSK_AES_128_GCM
+    client, server = keys.key_block(suite, master, vector["client_random"], vector["server_random"])
+    assert client.key + server.key + client.iv + server.iv == vector["key_block"]
+    assert client.mac_key == server.mac_key == b""
+
+
+EVERY_SUITE = [value for value in vars(suites).values() if isinstance(value, suites.CipherSuite)]
+
+
+@pytest.mark.parametrize("suite", EVERY_SUITE, ids=lambda suite: suite.name)
+def test_the_key_block_is_cut_in_the_order_of_the_rfc(suite):
+    """RFC 5246 section 6.3: MAC keys, keys, IVs, each the client's first, as long as the suite needs them."""
+    sizes = [suite.mac_key_bytes, suite.key_bytes, suite.fixed_iv_bytes]
+    block = keys.prf(suite.prf_hash, b"m" * 48, b"key expansion", b"s" * 32 + b"c" * 32, 2 * sum(sizes))
+    client, server = keys.key_block(suite, b"m" * 48, b"c" * 32, b"s" * 32)
+    assert [len(part) for part in client] == [len(part) for part in server] == sizes
+    assert b"".join((client[0], server[0], client[1], server[1], client[2], server[2])) == block
 
 
 def test_the_plain_master_secret_binds_the_randoms_in_the_order_of_the_rfc():
     premaster, client, server = b"p" * 32, b"c" * 32, b"s" * 32
-    expected = keys.prf(premaster, b"master secret", client + server, 48)
-    assert keys.master_secret(premaster, client, server) == expected
-    assert keys.master_secret(premaster, server, client) != expected
+    expected = keys.prf(SHA256, premaster, b"master secret", client + server, 48)
+    assert keys.master_secret(SHA256, premaster, client, server) == expected
+    assert keys.master_secret(SHA256, premaster, server, client) != expected
 
 
+@pytest.mark.parametrize(("prf_hash", "name"), [(SHA256, "sha256"), (SHA384, "sha384")])
 @pytest.mark.parametrize(("of_client", "label"), [(True, b"client finished"), (False, b"server finished")])
-def test_finished_is_twelve_bytes_under_the_label_of_its_side(of_client, label):
-    master, digest = b"m" * 48, hashlib.sha256(b"messages").digest()
-    a1 = hmac.digest(master, label + digest, "sha256")
-    expected = hmac.digest(master, a1 + label + digest, "sha256")[:12]
-    assert keys.verify_data(master, of_client=of_client, handshake_hash=digest) == expected
+def test_finished_is_twelve_bytes_under_the_label_of_its_side(of_client, label, prf_hash, name):
+    master, digest = b"m" * 48, hashlib.new(name, b"messages").digest()
+    a1 = hmac.digest(master, label + digest, name)
+    expected = hmac.digest(master, a1 + label + digest, name)[:12]
+    assert keys.handshake_hash(prf_hash, b"messages") == digest
+    assert keys.verify_data(prf_hash, master, of_client=of_client, handshake_hash=digest) == expected
 
 
 @pytest.mark.parametrize("key", [b"k", b"0123456789abcdef", b"x" * 64])
 def test_a_shared_key_becomes_zeros_and_the_key_each_with_its_length(key):
     length = len(key).to_bytes(2, "big")
     assert keys.psk_premaster(key) == length + b"\x00" * len(key) + length + key
+
+
+def test_with_an_exchange_its_secret_stands_in_place_of_the_zeros():
+    """RFC 5489 section 2."""
+    assert keys.psk_premaster(b"key", b"shared point") == b"\x00\x0cshared point\x00\x03key"
 
 
 # --- what a handshake feeds into it -----------------------------------------------------------------------
@@ -124,8 +146,8 @@ def test_the_master_secret_is_bound_to_all_messages_up_to_client_key_exchange(ki
     last = next(at for at, message in enumerate(messages) if message[0] == HandshakeType.CLIENT_KEY_EXCHANGE)
     session_hash = hashlib.sha256(b"".join(messages[: last + 1])).digest()
     derived = [args for name, args, _ in calls if name == "extended_master_secret"]
-    assert [args[1] for args in derived] == [session_hash, session_hash]
-    assert derived[0][0] == derived[1][0], "both sides have the same premaster secret"
+    assert [args[2] for args in derived] == [session_hash, session_hash]
+    assert derived[0][1] == derived[1][1], "both sides have the same premaster secret"
     assert not [name for name, _, _ in calls if name == "master_secret"]
 
 
@@ -133,7 +155,7 @@ def test_the_master_secret_is_bound_to_all_messages_up_to_client_key_exchange(ki
 def test_finished_covers_all_messages_before_it(kind, calls):
     pair = pair_of(kind, mtu_bytes=8000).connect()
     transcript = b"".join(messages_on_the_wire(pair))
-    said = [(args[1], args[2], result) for name, args, result in calls if name == "verify_data"]
+    said = [(args[2], args[3], result) for name, args, result in calls if name == "verify_data"]
     by_client = [(digest, result) for of_client, digest, result in said if of_client]
     by_server = [(digest, result) for of_client, digest, result in said if not of_client]
     assert by_client[0] == by_client[1]
@@ -148,5 +170,5 @@ def test_each_direction_and_each_handshake_has_keys_of_its_own(calls):
     blocks = [result for name, _, result in calls if name == "key_block"]
     assert blocks[0] == blocks[1], "both sides of one handshake"
     assert blocks[2] == blocks[3]
-    secrets = {block.client_key for block in blocks} | {block.server_key for block in blocks}
+    secrets = {block.client.key for block in blocks} | {block.server.key for block in blocks}
     assert len(secrets) == 4

@@ -11,7 +11,7 @@ from dtls_pair import PSK, Pair, psk_client_config, psk_server_config
 from dtls_wires import lossy
 from small_pki import small_pki
 
-from twoway.dtls import CertificateCredential, HelloGate, PSKCredential, keys
+from twoway.dtls import CertificateCredential, HelloGate, PSKCredential, keys, suites
 from twoway.dtls.groups import EphemeralKey, NamedGroup
 
 
@@ -26,8 +26,8 @@ def secrets(monkeypatch):
         taken.append(credential.private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
     prf, agree = keys.prf, EphemeralKey.agree_untrusted
 
-    def spying_prf(secret, label, seed, length):
-        output = prf(secret, label, seed, length)
+    def spying_prf(prf_hash, secret, label, seed, length):
+        output = prf(prf_hash, secret, label, seed, length)
         taken.append(secret)
         if label == b"key expansion":
             taken.extend([output, output[:16], output[16:32]])
@@ -114,11 +114,12 @@ def test_data_is_not_shown():
 
 def test_credentials_configurations_and_key_blocks_do_not_show_their_keys(secrets):
     pki = small_pki()
-    block = keys.key_block(bytes(range(48)), bytes(32), bytes(32))
+    block = keys.key_block(suites.ECDHE_RSA_AES_128_CBC_SHA256, bytes(range(48)), bytes(32), bytes(32))
     text = "".join(
         repr(value) + str(value)
         for value in (
             block,
+            *block,
             PSKCredential(b"name", PSK),
             CertificateCredential(pki.subscriber.chain, pki.subscriber.private_key),
             *configs("p-256"),
@@ -127,4 +128,4 @@ def test_credentials_configurations_and_key_blocks_do_not_show_their_keys(secret
             HelloGate(entropy=random.Random(1).randbytes),
         )
     )
-    assert_shows_none(text, [*secrets, block.client_key, block.server_key])
+    assert_shows_none(text, [*secrets, *(part for part in (*block.client, *block.server) if part)])

@@ -158,8 +158,8 @@ def test_forged_repetitions_cannot_make_a_server_send_without_end(kind):
 def test_only_the_end_of_a_repeated_flight_is_answered(kind):
     """At a small MTU flight 4 is many datagrams. Flight 5 is lost, the server repeats flight 4 (its timer is
     the shorter one), and the client answers that once."""
-    client, _ = configs(kind, mtu_bytes=150, flight_initial_timeout=30.0)
-    _, server = configs(kind, mtu_bytes=150)
+    client, _ = configs(kind, mtu_bytes=180, flight_initial_timeout=30.0)
+    _, server = configs(kind, mtu_bytes=180)
     pair = Pair(client, server)
     pair.wire = lambda sent: (
         [] if sent.to_server and pair.now > 0.035 and pair.now < 0.5 else [(0.0, sent.data)]

@@ -20,7 +20,7 @@ from twoway.dtls.events import Closed, ClosedBy, Connected, DataReceived, Event,
 from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY, Flight
 from twoway.dtls.handshake import Handshake, Surroundings
 from twoway.dtls.messages.handshake import Fragment, HandshakeType, parse_fragments_untrusted
-from twoway.dtls.protection import AEADProtection, RecordRejected, RecordUnreadable
+from twoway.dtls.protection import Protection, RecordRejected, RecordUnreadable
 from twoway.dtls.reassembly import Fate
 from twoway.dtls.receiving import Receiver
 from twoway.dtls.record import (
@@ -415,7 +415,7 @@ class Association:
         """Send a flight and keep it (see :class:`~twoway.dtls.handshake.Link`)."""
         self._sender.send_flight(flight, self._now)
 
-    def install_keys(self, *, read: AEADProtection, write: AEADProtection) -> None:
+    def install_keys(self, *, read: Protection, write: Protection) -> None:
         """Make epoch 1 ready (see :class:`~twoway.dtls.handshake.Link`)."""
         self._receiver.install_keys(read)
         self._sender.install_keys(write)

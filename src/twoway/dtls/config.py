@@ -8,14 +8,17 @@ from typing import Final
 from twoway.dtls.credentials import CertificateCredential, PSKCredential, PSKLookup
 from twoway.dtls.groups import DEFAULT_GROUPS, NamedGroup
 from twoway.dtls.signatures import DEFAULT_SCHEMES, SignatureScheme
-from twoway.dtls.suites import DEFAULT_SUITES, CipherSuite
+from twoway.dtls.suites import DEFAULT_SUITES, CipherSuite, KeyExchange
 from twoway.errors import ConfigurationError
 from twoway.pki import TrustStore
 
-MIN_MTU_BYTES: Final = 150
-"""A hello with a cookie of 32 bytes takes 144. It has to fit one datagram: a server that keeps nothing for
-an unverified address cannot put fragments of it together (RFC 6347 section 4.2.1)."""
+MIN_MTU_BYTES: Final = 180
+"""A hello with every default suite and a cookie of 32 bytes takes 170. It has to fit one datagram: a server
+that keeps nothing for an unverified address cannot put fragments of it together (RFC 6347 section 4.2.1)."""
 MAX_MTU_BYTES: Final = 2**14
+
+_SPOKEN: Final = (KeyExchange.ECDHE_ECDSA, KeyExchange.ECDHE_RSA, KeyExchange.PSK)
+"""The exchanges that the handshake knows; with AEAD only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +79,14 @@ class DTLSConfig:
         A client can use every certificate suite: the suite names the *server's* kind of key. A server
         can use those that fit its own key.
         """
+        spoken = (suite for suite in self.suites if suite.key_exchange in _SPOKEN and not suite.is_cbc)
         if is_client:
             return tuple(
                 suite
-                for suite in self.suites
+                for suite in spoken
                 if (self.certificate if suite.key_exchange.uses_certificates else self.psk) is not None
             )
-        return tuple(suite for suite in self.suites if self._can_serve(suite))
+        return tuple(suite for suite in spoken if self._can_serve(suite))
 
     def _can_serve(self, suite: CipherSuite) -> bool:
         if not suite.key_exchange.uses_certificates:

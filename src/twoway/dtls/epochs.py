@@ -6,14 +6,18 @@ guarantees that no sequence number is used twice for sending, and that no record
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
-from twoway.dtls.protection import AEADProtection, RecordRejected
+from twoway.dtls.protection import Protection, RecordRejected
 from twoway.dtls.record import MAX_SEQUENCE, Record, encode_record
 from twoway.dtls.replay import RecentRecords, ReplayWindow
 
 MAX_DATA_SEQUENCE: Final = MAX_SEQUENCE - 2**16
 """The last sequence numbers are kept for alerts and repeated flights, which must always be possible."""
+
+_PREFIX = struct.Struct(">QBH")
+"""What is authenticated with a record before its length: number, type, version (RFC 6347 section 4.1.2)."""
 
 
 class WriteEpoch:
@@ -27,7 +31,7 @@ class WriteEpoch:
 
     __slots__ = ("_number", "_protection", "sequence")
 
-    def __init__(self, number: int, sequence: int, protection: AEADProtection | None) -> None:
+    def __init__(self, number: int, sequence: int, protection: Protection | None) -> None:
         self._number = number
         self._protection = protection
         self.sequence = sequence
@@ -48,7 +52,8 @@ class WriteEpoch:
         assert sequence <= MAX_SEQUENCE, "a sequence number must never wrap"
         self.sequence = sequence + 1
         if self._protection is not None:
-            plaintext = self._protection.seal(kind, self._number, sequence, plaintext)
+            number = self._number << 48 | sequence
+            plaintext = self._protection.seal(number, _PREFIX.pack(number, kind, version), plaintext)
         return encode_record(kind, version, self._number, sequence, plaintext)
 
 
@@ -61,7 +66,7 @@ class ReadEpoch:
 
     __slots__ = ("_protection", "_recent", "_window")
 
-    def __init__(self, protection: AEADProtection | None) -> None:
+    def __init__(self, protection: Protection | None) -> None:
         self._protection = protection
         self._window = ReplayWindow()
         self._recent = RecentRecords()
@@ -80,6 +85,8 @@ class ReadEpoch:
             return record.fragment
         if not self._window.is_fresh(record.sequence):
             raise RecordRejected("replayed")
-        plaintext = self._protection.open_untrusted(record)
+        number = record.epoch << 48 | record.sequence
+        prefix = _PREFIX.pack(number, record.type, record.version)
+        plaintext = self._protection.open_untrusted(number, prefix, record.fragment)
         self._window.mark(record.sequence)
         return plaintext

@@ -22,7 +22,7 @@ from twoway.dtls.events import Connected
 from twoway.dtls.flights import Flight, FlightItem
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
 from twoway.dtls.messages.hello import Extensions, ExtensionType
-from twoway.dtls.protection import AEADProtection
+from twoway.dtls.protection import Protection
 from twoway.dtls.signatures import SignatureScheme, sign
 from twoway.dtls.states import State
 from twoway.dtls.suites import CipherSuite
@@ -46,7 +46,7 @@ class Link(Protocol):
     def send_flight(self, flight: Flight) -> None:
         """Send a flight and keep it for retransmission."""
 
-    def install_keys(self, *, read: AEADProtection, write: AEADProtection) -> None:
+    def install_keys(self, *, read: Protection, write: Protection) -> None:
         """Make epoch 1 ready. Reading starts at the peer's ChangeCipherSpec, writing at ours."""
 
     def request_signature(self, data: bytes, scheme: int) -> None:
@@ -140,14 +140,18 @@ class Handshake(ABC):
     def _derive_keys(self, premaster: bytes) -> None:
         """Make the master secret and epoch 1's keys; the transcript ends with ClientKeyExchange."""
         assert self._suite is not None
+        prf_hash = self._suite.prf_hash
         if self._has_extended_master_secret:
-            session_hash = keys.sha256(self._transcript)  # RFC 7627 section 3
-            self._master_secret = keys.extended_master_secret(premaster, session_hash)
+            session_hash = keys.handshake_hash(prf_hash, self._transcript)  # RFC 7627 section 3
+            self._master_secret = keys.extended_master_secret(prf_hash, premaster, session_hash)
         else:
-            self._master_secret = keys.master_secret(premaster, self._client_random, self._server_random)
-        block = keys.key_block(self._master_secret, self._client_random, self._server_random)
-        client = self._suite.protection(block.client_key, block.client_iv)
-        server = self._suite.protection(block.server_key, block.server_iv)
+            self._master_secret = keys.master_secret(
+                prf_hash, premaster, self._client_random, self._server_random
+            )
+        block = keys.key_block(self._suite, self._master_secret, self._client_random, self._server_random)
+        client, server = (
+            self._suite.protection(part, encrypt_then_mac=False, entropy=self._entropy) for part in block
+        )
         read, write = (server, client) if self.is_client else (client, server)
         self._link.install_keys(read=read, write=write)
 
@@ -200,9 +204,10 @@ class Handshake(ABC):
         self._note(message)
 
     def _verify_data(self, *, of_client: bool) -> bytes:
-        return keys.verify_data(
-            self._master_secret, of_client=of_client, handshake_hash=keys.sha256(self._transcript)
-        )
+        assert self._suite is not None
+        prf_hash = self._suite.prf_hash
+        digest = keys.handshake_hash(prf_hash, self._transcript)
+        return keys.verify_data(prf_hash, self._master_secret, of_client=of_client, handshake_hash=digest)
 
     def _complete(self) -> None:
         assert self._peer is not None

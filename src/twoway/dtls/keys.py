@@ -1,36 +1,44 @@
 """The key schedule: PRF (RFC 5246 section 5), master secret (section 8.1, RFC 7627), key block (section 6.3).
 
-All suites of this engine use the PRF with SHA-256. Secrets are passed and returned as bytes and are
-never kept here.
+A suite says which hash its PRF uses. Secrets are passed and returned as bytes and are never kept here.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.hazmat.primitives import hashes, hmac
 
-from twoway.dtls.suites import AES_128_KEY_BYTES, WRITE_IV_BYTES
+if TYPE_CHECKING:  # A suite makes its protection of the keys below, so at run time it imports this module.
+    from twoway.dtls.suites import CipherSuite
 
 MASTER_SECRET_BYTES: Final = 48
 VERIFY_DATA_BYTES: Final = 12
 
+PRFHash = type[hashes.SHA256] | type[hashes.SHA384]
 
-class KeyBlock(NamedTuple):
-    """RFC 5246 section 6.3, without MAC keys: AEAD has none."""
 
-    client_key: bytes
-    server_key: bytes
-    client_iv: bytes
-    server_iv: bytes
+class DirectionKeys(NamedTuple):
+    """What the key block holds for one direction; ``mac_key`` is empty with AEAD, ``iv`` with CBC."""
+
+    mac_key: bytes
+    key: bytes
+    iv: bytes
 
     def __repr__(self) -> str:
-        return "KeyBlock(...)"
+        return "DirectionKeys(...)"
 
 
-def prf(secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
-    """PRF(secret, label, seed) = P_SHA256(secret, label + seed), the first ``length`` bytes."""
-    keyed = hmac.HMAC(secret, hashes.SHA256())
+class KeyBlock(NamedTuple):
+    """RFC 5246 section 6.3, sorted by who writes with the keys."""
+
+    client: DirectionKeys
+    server: DirectionKeys
+
+
+def prf(prf_hash: PRFHash, secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
+    """PRF(secret, label, seed) = P_hash(secret, label + seed), the first ``length`` bytes."""
+    keyed = hmac.HMAC(secret, prf_hash())
     seed = label + seed
     output = b""
     a = seed  # A(0)
@@ -40,44 +48,50 @@ def prf(secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
     return output[:length]
 
 
-def sha256(data: bytes) -> bytes:
-    """The hash of the handshake messages."""
-    digest = hashes.Hash(hashes.SHA256())
-    digest.update(data)
+def handshake_hash(prf_hash: PRFHash, messages: bytes) -> bytes:
+    """The hash of the handshake messages (RFC 5246 section 7.4.9): by the PRF's hash."""
+    digest = hashes.Hash(prf_hash())
+    digest.update(messages)
     return digest.finalize()
 
 
-def master_secret(premaster: bytes, client_random: bytes, server_random: bytes) -> bytes:
+def master_secret(prf_hash: PRFHash, premaster: bytes, client_random: bytes, server_random: bytes) -> bytes:
     """RFC 5246 section 8.1: bound to the randoms alone, so used only where that is allowed by name."""
-    return prf(premaster, b"master secret", client_random + server_random, MASTER_SECRET_BYTES)
+    return prf(prf_hash, premaster, b"master secret", client_random + server_random, MASTER_SECRET_BYTES)
 
 
-def extended_master_secret(premaster: bytes, session_hash: bytes) -> bytes:
+def extended_master_secret(prf_hash: PRFHash, premaster: bytes, session_hash: bytes) -> bytes:
     """RFC 7627 section 4: bound to all messages up to and including ClientKeyExchange."""
-    return prf(premaster, b"extended master secret", session_hash, MASTER_SECRET_BYTES)
+    return prf(prf_hash, premaster, b"extended master secret", session_hash, MASTER_SECRET_BYTES)
 
 
-def key_block(master: bytes, client_random: bytes, server_random: bytes) -> KeyBlock:
+def key_block(suite: CipherSuite, master: bytes, client_random: bytes, server_random: bytes) -> KeyBlock:
     """RFC 5246 section 6.3: note that the server's random comes first here."""
-    sizes = (AES_128_KEY_BYTES, AES_128_KEY_BYTES, WRITE_IV_BYTES, WRITE_IV_BYTES)
-    block = prf(master, b"key expansion", server_random + client_random, sum(sizes))
+    sizes = (suite.mac_key_bytes,) * 2 + (suite.key_bytes,) * 2 + (suite.fixed_iv_bytes,) * 2
+    block = prf(suite.prf_hash, master, b"key expansion", server_random + client_random, sum(sizes))
     pieces = []
     for size in sizes:
         pieces.append(block[:size])
         block = block[size:]
-    return KeyBlock(*pieces)
+    return KeyBlock(client=DirectionKeys(*pieces[0::2]), server=DirectionKeys(*pieces[1::2]))
 
 
-def verify_data(master: bytes, *, of_client: bool, handshake_hash: bytes) -> bytes:
+def verify_data(prf_hash: PRFHash, master: bytes, *, of_client: bool, handshake_hash: bytes) -> bytes:
     """RFC 5246 section 7.4.9: the body of a Finished message."""
     label = b"client finished" if of_client else b"server finished"
-    return prf(master, label, handshake_hash, VERIFY_DATA_BYTES)
+    return prf(prf_hash, master, label, handshake_hash, VERIFY_DATA_BYTES)
 
 
-def psk_premaster(key: bytes) -> bytes:
-    """RFC 4279 section 2: as many zero bytes as the key has, then the key, each with its length in front."""
-    length = len(key).to_bytes(2, "big")
-    return length + bytes(len(key)) + length + key
+def psk_premaster(key: bytes, other_secret: bytes | None = None) -> bytes:
+    """The premaster secret of a pre-shared key: two secrets, each with its length in 2 bytes in front.
+
+    Args:
+        key: the pre-shared key, which is the second.
+        other_secret: the first: the ECDH secret (RFC 5489 section 2), or without one as many zero bytes as
+            the key has (RFC 4279 section 2).
+    """
+    first = bytes(len(key)) if other_secret is None else other_secret
+    return len(first).to_bytes(2, "big") + first + len(key).to_bytes(2, "big") + key
 
 
 def _mac(keyed: hmac.HMAC, data: bytes) -> bytes:

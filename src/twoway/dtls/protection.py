@@ -1,26 +1,24 @@
-"""Record protection with AEAD: RFC 5246 section 6.2.3.3 with RFC 5288 (GCM) and RFC 6655 (CCM, CCM_8).
+"""Record protection: what the record layer asks of it, and why a record may not count.
 
-Nonce, 12 bytes: the 4-byte write IV of the key block, then 8 bytes that travel in front of the
-ciphertext. We send epoch and sequence number there, so a nonce repeats only if a sequence number does,
-which :class:`twoway.dtls.association.Association` excludes.
+A cipher suite makes one :class:`Protection` for each direction of an epoch, from the keys of that direction:
+:mod:`twoway.dtls.aead` has the AEAD ciphers, :mod:`twoway.dtls.cbc` CBC with HMAC. None of them keeps
+sequence numbers: :mod:`twoway.dtls.epochs` does, and it guarantees that none is used twice for sending.
 
-Additional data, 13 bytes: epoch and sequence number (8), type (1), version (2), plaintext length (2).
+Two values come with each record:
+
+``number``
+    8 bytes as one integer: the epoch in the upper 16 bits, the sequence number in the lower 48.
+
+``prefix``
+    what stands in front of the 2-byte length in the additional data or the input of the MAC. RFC 6347
+    section 4.1.2: number (8), type (1), version (2). RFC 9146 section 5 has its own for connection IDs.
 """
 
 from __future__ import annotations
 
-import struct
-from typing import Final
+from typing import Protocol
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
-
-from twoway.dtls.record import DTLS_1_2, MAX_PLAINTEXT_BYTES, Record
 from twoway.errors import PeerError
-
-EXPLICIT_NONCE_BYTES: Final = 8
-
-_ADDITIONAL_DATA = struct.Struct(">QBHH")
 
 
 class RecordRejected(PeerError):
@@ -31,51 +29,23 @@ class RecordUnreadable(RecordRejected):
     """It is not protected with the keys that we share with the peer."""
 
 
-class AEADProtection:
-    """One direction's keys of one epoch.
-
-    Args:
-        aead: the cipher with its key.
-        tag_bytes: the length of its tag.
-        write_iv: the 4 bytes of the key block that start each nonce.
-    """
-
-    __slots__ = ("_aead", "_tag_bytes", "_write_iv")
-
-    def __init__(self, aead: AESGCM | AESCCM, tag_bytes: int, write_iv: bytes) -> None:
-        self._aead = aead
-        self._tag_bytes = tag_bytes
-        self._write_iv = write_iv
+class Protection(Protocol):
+    """One direction's keys of one epoch at work."""
 
     @property
     def overhead_bytes(self) -> int:
-        """How much longer a protected fragment is than its plaintext."""
-        return EXPLICIT_NONCE_BYTES + self._tag_bytes
+        """How much longer a protected fragment is than its plaintext, at most."""
 
-    def seal(self, kind: int, epoch: int, sequence: int, plaintext: bytes) -> bytes:
-        """Protect a plaintext. The caller guarantees that (epoch, sequence) was never used before."""
-        number = epoch << 48 | sequence
-        explicit = number.to_bytes(EXPLICIT_NONCE_BYTES, "big")
-        additional = _ADDITIONAL_DATA.pack(number, kind, DTLS_1_2, len(plaintext))
-        return explicit + self._aead.encrypt(self._write_iv + explicit, plaintext, additional)
+    def seal(self, number: int, prefix: bytes, plaintext: bytes) -> bytes:
+        """Return the protected fragment. The caller never gives the same ``number`` twice."""
 
-    def open_untrusted(self, record: Record) -> bytes:
-        """Return a record's plaintext.
+    def open_untrusted(self, number: int, prefix: bytes, fragment: bytes) -> bytes:
+        """Return the plaintext of a fragment, at most 2**14 bytes.
 
         Raises:
-            RecordUnreadable: for whatever is not authentic, too short or too long.
+            RecordUnreadable: it is not authentic, too short or too long.
+            RecordRejected: the keys have met too many forgeries and are given up.
         """
-        length = len(record.fragment) - self.overhead_bytes
-        if not 0 <= length <= MAX_PLAINTEXT_BYTES:
-            raise RecordUnreadable("wrong length")
-        explicit, ciphertext = (
-            record.fragment[:EXPLICIT_NONCE_BYTES],
-            record.fragment[EXPLICIT_NONCE_BYTES:],
-        )
-        additional = _ADDITIONAL_DATA.pack(
-            record.epoch << 48 | record.sequence, record.type, record.version, length
-        )
-        try:
-            return self._aead.decrypt(self._write_iv + explicit, ciphertext, additional)
-        except InvalidTag:
-            raise RecordUnreadable("not authentic") from None
+
+    def rest(self) -> None:
+        """Let go of what can be made again from the keys: an idle association takes less memory so."""

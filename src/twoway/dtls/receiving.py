@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from twoway.dtls.epochs import ReadEpoch
-from twoway.dtls.protection import AEADProtection, RecordRejected
+from twoway.dtls.protection import Protection, RecordRejected
 from twoway.dtls.reassembly import Reassembler
 from twoway.dtls.record import DTLS_1_2, Record
 
@@ -32,7 +32,7 @@ class Receiver:
         self._epochs = {0: ReadEpoch(None)}
         self._early: list[Record] = []
 
-    def install_keys(self, protection: AEADProtection) -> None:
+    def install_keys(self, protection: Protection) -> None:
         """Make epoch 1 ready; it is entered by :meth:`change_epoch`."""
         self._epochs[1] = ReadEpoch(protection)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from twoway.dtls.config import DTLSConfig
 from twoway.dtls.epochs import WriteEpoch
 from twoway.dtls.flights import Flight, Piece, RetransmissionTimer
-from twoway.dtls.protection import AEADProtection
+from twoway.dtls.protection import Protection
 from twoway.dtls.record import DTLS_1_2, ContentType
 
 
@@ -61,7 +61,7 @@ class Sender:
         """The version is agreed upon: records say DTLS 1.2 from here on."""
         self._version = DTLS_1_2
 
-    def install_keys(self, protection: AEADProtection) -> None:
+    def install_keys(self, protection: Protection) -> None:
         """Make epoch 1 ready; it is in use from the first flight that has a message in it."""
         self._epochs[1] = WriteEpoch(1, 0, protection)
 
