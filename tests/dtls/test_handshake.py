@@ -6,20 +6,25 @@ import pytest
 from dtls_pair import PSK_NAME, Pair, client_config, psk_client_config, psk_server_config, server_config
 from small_pki import small_pki
 
-from twoway.dtls import CertificateCredential, SignatureScheme, suites
+from twoway.dtls import CertificateCredential, KeyExchange, SignatureScheme, suites
 from twoway.dtls.groups import DEFAULT_GROUPS
 from twoway.dtls.signatures import sign
 from twoway.identity import PSKIdentity
 
+SERVERS = {KeyExchange.ECDHE_ECDSA: "publisher_p256", KeyExchange.ECDHE_RSA: "publisher_rsa"}
 CERTIFICATE_SUITES = [
-    (suites.ECDHE_ECDSA_AES_128_GCM, "publisher_p256"),
-    (suites.ECDHE_ECDSA_AES_128_CCM, "publisher_p256"),
-    (suites.ECDHE_ECDSA_AES_128_CCM_8, "publisher_p256"),
-    (suites.ECDHE_RSA_AES_128_GCM, "publisher_rsa"),
+    pytest.param(suite, SERVERS[suite.key_exchange], id=suite.name)
+    for suite in suites.DEFAULT_SUITES
+    if suite.key_exchange in SERVERS
 ]
+PSK_SUITES = [suite for suite in suites.DEFAULT_SUITES if suite.key_exchange is KeyExchange.PSK]
 
 
-@pytest.mark.parametrize("groups", [DEFAULT_GROUPS, DEFAULT_GROUPS[::-1]], ids=["x25519", "secp256r1"])
+@pytest.mark.parametrize(
+    "groups",
+    [DEFAULT_GROUPS[at:] + DEFAULT_GROUPS[:at] for at in range(len(DEFAULT_GROUPS))],
+    ids=[group.label for group in DEFAULT_GROUPS],
+)
 @pytest.mark.parametrize("client", ["subscriber", "publisher_rsa"])
 @pytest.mark.parametrize(("suite", "server"), CERTIFICATE_SUITES)
 def test_certificates_prove_both_sides(suite, server, client, groups):
@@ -35,7 +40,7 @@ def test_certificates_prove_both_sides(suite, server, client, groups):
     assert pair.client.connected.kind == "x509 mutual"
 
 
-@pytest.mark.parametrize("suite", [suites.PSK_AES_128_GCM, suites.PSK_AES_128_CCM_8])
+@pytest.mark.parametrize("suite", PSK_SUITES, ids=lambda suite: suite.name)
 def test_a_shared_key_proves_both_sides(suite):
     pair = Pair(psk_client_config(suites=(suite,)), psk_server_config()).connect()
     assert pair.client.connected.suite == pair.server.connected.suite == suite.name

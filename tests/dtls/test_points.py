@@ -19,6 +19,8 @@ from twoway.dtls.wire import vector
 
 PUBLIC = ec.derive_private_key(7, ec.SECP256R1()).public_key()
 GOOD = PUBLIC.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+PUBLIC_384 = ec.derive_private_key(7, ec.SECP384R1()).public_key()
+GOOD_384 = PUBLIC_384.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 X25519_ORDER_8 = bytes.fromhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")
 
 BAD_POINTS = [
@@ -42,6 +44,17 @@ BAD_POINTS = [
     pytest.param(NamedGroup.SECP256R1, GOOD + b"\x00", id="p-256: too long"),
     pytest.param(NamedGroup.SECP256R1, b"\x04", id="p-256: nothing"),
     pytest.param(NamedGroup.SECP256R1, bytes([9]) * 32, id="p-256: a key of x25519"),
+    pytest.param(NamedGroup.SECP256R1, GOOD_384, id="p-256: a point of P-384"),
+    pytest.param(NamedGroup.SECP384R1, GOOD, id="p-384: a point of P-256"),
+    pytest.param(NamedGroup.SECP384R1, GOOD_384[:-1] + bytes([GOOD_384[-1] ^ 1]), id="p-384: off the curve"),
+    pytest.param(NamedGroup.SECP384R1, b"\x04" + bytes(96), id="p-384: zero"),
+    pytest.param(NamedGroup.SECP384R1, b"\x00", id="p-384: infinity"),
+    pytest.param(
+        NamedGroup.SECP384R1,
+        PUBLIC_384.public_bytes(Encoding.X962, PublicFormat.CompressedPoint),
+        id="p-384: compressed",
+    ),
+    pytest.param(NamedGroup.SECP384R1, GOOD_384[:-1], id="p-384: too short"),
 ]
 
 
@@ -49,7 +62,9 @@ BAD_POINTS = [
 def test_two_sides_agree(group):
     ours, theirs = EphemeralKey(group), EphemeralKey(group)
     assert ours.agree_untrusted(theirs.point) == theirs.agree_untrusted(ours.point)
-    assert len(ours.point) == {NamedGroup.X25519: 32, NamedGroup.SECP256R1: 65}[group]
+    assert (
+        len(ours.point) == {NamedGroup.X25519: 32, NamedGroup.SECP256R1: 65, NamedGroup.SECP384R1: 97}[group]
+    )
 
 
 @pytest.mark.parametrize("group", list(NamedGroup))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding
 from dtls_cases import assert_refused, run
 from dtls_pair import Pair, client_config, server_config
 from dtls_rogue import changed, rogue_client, rogue_server
 from small_pki import p256_key, small_pki
 
-from twoway.dtls import AlertDescription, HandshakeFailure, SignatureScheme
+from twoway.dtls import AlertDescription, HandshakeFailure, KeyExchange, SignatureScheme
 from twoway.dtls.messages.certificates import Certificate, CertificateVerify
 from twoway.dtls.messages.handshake import HandshakeType
 from twoway.dtls.messages.key_exchange import ServerECDHE
@@ -18,7 +18,14 @@ from twoway.dtls.signatures import DEFAULT_SCHEMES, choose_scheme, sign, verify_
 
 DECRYPT_ERROR = AlertDescription.DECRYPT_ERROR
 ILLEGAL_PARAMETER = AlertDescription.ILLEGAL_PARAMETER
-ECDSA, PSS, PKCS1 = DEFAULT_SCHEMES
+ECDSA, PSS, PKCS1 = (
+    SignatureScheme.ECDSA_SECP256R1_SHA256,
+    SignatureScheme.RSA_PSS_RSAE_SHA256,
+    SignatureScheme.RSA_PKCS1_SHA256,
+)
+ECDSA_384 = SignatureScheme.ECDSA_SECP384R1_SHA384
+PKCS1_384 = SignatureScheme.RSA_PKCS1_SHA384
+ED25519 = SignatureScheme.ED25519
 WRONG_SIGNATURE = "not by the key of its certificate"
 
 
@@ -86,7 +93,7 @@ def test_what_is_no_signature_is_refused_by_both_roles(signature):
     assert_refused(pair, by="client", alert=DECRYPT_ERROR, why=WRONG_SIGNATURE)
 
 
-@pytest.mark.parametrize("scheme", [0x0203, 0x0401, 0x0403 ^ 0xFFFF, 0x0804, 0x0503, 0x0807, 0])
+@pytest.mark.parametrize("scheme", [0x0203, 0x0401, 0x0403 ^ 0xFFFF, 0x0804, 0x0501, 0x0603, 0x0807, 0])
 def test_a_scheme_that_was_not_offered_or_does_not_fit_the_key_is_refused_by_both_roles(scheme):
     verify = changed(
         HandshakeType.CERTIFICATE_VERIFY,
@@ -133,17 +140,44 @@ def keys():
         "p-256": pki.publisher_p256.private_key,
         "rsa": pki.publisher_rsa.private_key,
         "p-384": ec.derive_private_key(12345, ec.SECP384R1()),
+        "p-521": ec.derive_private_key(12345, ec.SECP521R1()),
+        "ed25519": ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))),
+        "ed448": ed448.Ed448PrivateKey.from_private_bytes(bytes(57)),
     }
 
 
 @pytest.mark.parametrize(
-    ("key", "fitting"),
-    [("p-256", {ECDSA}), ("rsa", {PSS, PKCS1}), ("p-384", set())],
-    ids=["p-256", "rsa", "p-384"],
+    ("key", "fitting", "suiting"),
+    [
+        ("p-256", {ECDSA, ECDSA_384}, {ECDSA}),
+        ("p-384", {ECDSA, ECDSA_384}, {ECDSA_384}),
+        ("p-521", set(), set()),
+        ("ed25519", {ED25519}, {ED25519}),
+        ("ed448", set(), set()),
+        ("rsa", {PSS, PKCS1, PKCS1_384}, {PSS, PKCS1, PKCS1_384}),
+    ],
 )
-def test_which_key_may_make_which_signature(key, fitting):
+def test_which_key_may_make_which_signature_and_which_we_make_with_ours(key, fitting, suiting):
     public_key = keys()[key].public_key()
     assert {scheme for scheme in SignatureScheme if scheme.fits(public_key)} == fitting
+    assert {scheme for scheme in SignatureScheme if scheme.suits(public_key)} == suiting
+
+
+@pytest.mark.parametrize(
+    ("key", "exchanges"),
+    [
+        ("p-256", {KeyExchange.ECDHE_ECDSA}),
+        ("p-384", {KeyExchange.ECDHE_ECDSA}),
+        ("p-521", set()),
+        ("ed25519", {KeyExchange.ECDHE_ECDSA}),
+        ("ed448", set()),
+        ("rsa", {KeyExchange.ECDHE_RSA, KeyExchange.RSA}),
+    ],
+)
+def test_which_key_serves_which_exchange(key, exchanges):
+    """RFC 8422 section 5.10: Ed25519 signs in the ECDHE_ECDSA exchange."""
+    public_key = keys()[key].public_key()
+    assert {exchange for exchange in KeyExchange if exchange.fits(public_key)} == exchanges
 
 
 def test_the_scheme_is_our_most_preferred_one_that_the_peer_takes():
@@ -151,6 +185,11 @@ def test_the_scheme_is_our_most_preferred_one_that_the_peer_takes():
     assert choose_scheme((PKCS1, PSS), [0x0203, PSS, PKCS1], rsa) is PKCS1
     assert choose_scheme((PKCS1, PSS), [PSS], rsa) is PSS
     assert choose_scheme(DEFAULT_SCHEMES, [ECDSA, 0x0503], rsa) is None
+    for key, scheme in (("p-256", ECDSA), ("p-384", ECDSA_384), ("ed25519", ED25519)):
+        public_key = keys()[key].public_key()
+        assert choose_scheme(DEFAULT_SCHEMES, DEFAULT_SCHEMES, public_key) is scheme
+        others = [other for other in DEFAULT_SCHEMES if other is not scheme]
+        assert choose_scheme(DEFAULT_SCHEMES, others, public_key) is None
 
 
 def alert_of(public_key, scheme, signature, offered=DEFAULT_SCHEMES):
@@ -160,8 +199,11 @@ def alert_of(public_key, scheme, signature, offered=DEFAULT_SCHEMES):
 
 
 @pytest.mark.parametrize("scheme", DEFAULT_SCHEMES)
-def test_a_signature_verifies_for_its_key_data_and_scheme_only(scheme):
-    key = keys()["p-256" if scheme is ECDSA else "rsa"]
+@pytest.mark.parametrize("name", ["p-256", "p-384", "ed25519", "rsa"])
+def test_a_signature_verifies_for_its_key_data_and_scheme_only(name, scheme):
+    key = keys()[name]
+    if not scheme.fits(key.public_key()):
+        return
     signature = sign(key, scheme, b"data")
     verify_untrusted(key.public_key(), DEFAULT_SCHEMES, scheme, signature, b"data")
     assert alert_of(key.public_key(), scheme, signature[:-1] + bytes([signature[-1] ^ 1])) is DECRYPT_ERROR
@@ -171,6 +213,30 @@ def test_a_signature_verifies_for_its_key_data_and_scheme_only(scheme):
     for other in others:
         expected = DECRYPT_ERROR if other.fits(key.public_key()) else ILLEGAL_PARAMETER
         assert alert_of(key.public_key(), other, signature) is expected
+
+
+def test_each_scheme_is_the_algorithm_and_hash_of_its_name():
+    """Signed with `cryptography` directly, as another stack would."""
+    signatures = {
+        (ECDSA, "p-384"): (ec.ECDSA(hashes.SHA256()),),
+        (ECDSA_384, "p-256"): (ec.ECDSA(hashes.SHA384()),),
+        (ECDSA_384, "p-384"): (ec.ECDSA(hashes.SHA384()),),
+        (PKCS1_384, "rsa"): (padding.PKCS1v15(), hashes.SHA384()),
+        (ED25519, "ed25519"): (),
+    }
+    for (scheme, name), how in signatures.items():
+        key = keys()[name]
+        verify_untrusted(key.public_key(), DEFAULT_SCHEMES, scheme, key.sign(b"data", *how), b"data")
+
+
+def test_ed25519_signatures_are_those_of_rfc_8032():
+    """Section 7.1, test 2; signed is the data itself, not its hash (RFC 8422 section 5.10)."""
+    secret = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes.fromhex(secret))
+    assert sign(key, ED25519, b"\x72").hex() == (
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+        "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+    )
 
 
 def test_pss_signatures_have_a_salt_as_long_as_the_digest():

@@ -51,7 +51,7 @@ def level_zero(cipher):
 
 
 GROUPS = pytest.mark.parametrize(
-    "groups", [DEFAULT_GROUPS, DEFAULT_GROUPS[::-1]], ids=["x25519", "secp256r1"]
+    "groups", [DEFAULT_GROUPS, DEFAULT_GROUPS[::-1]], ids=["x25519", "secp384r1"]
 )
 
 

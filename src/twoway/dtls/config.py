@@ -13,7 +13,7 @@ from twoway.errors import ConfigurationError
 from twoway.pki import TrustStore
 
 MIN_MTU_BYTES: Final = 180
-"""A hello with every default suite and a cookie of 32 bytes takes 170. It has to fit one datagram: a server
+"""A hello with every default suite and a cookie of 32 bytes takes 178. It has to fit one datagram: a server
 that keeps nothing for an unverified address cannot put fragments of it together (RFC 6347 section 4.2.1)."""
 MAX_MTU_BYTES: Final = 2**14
 

@@ -1,4 +1,4 @@
-"""Groups of the ephemeral Diffie-Hellman exchange: RFC 8422 section 5.1.1, secp256r1 and x25519."""
+"""Groups of the ephemeral Diffie-Hellman exchange: RFC 8422 section 5.1.1."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
@@ -17,7 +18,18 @@ class NamedGroup(IntEnum):
     """The groups that we speak."""
 
     SECP256R1 = 23
+    SECP384R1 = 24
     X25519 = 29
+
+    @classmethod
+    def of(cls, public_key: PublicKeyTypes) -> NamedGroup | None:
+        """Return the group that a certificate's key lies in; None for a key that lies in none of them.
+
+        RFC 8422 section 5.1: the groups of a ClientHello bind the server's certificate, too.
+        """
+        if not isinstance(public_key, ec.EllipticCurvePublicKey):
+            return None
+        return next((group for group, curve in _CURVES.items() if isinstance(public_key.curve, curve)), None)
 
     @property
     def label(self) -> str:
@@ -25,7 +37,12 @@ class NamedGroup(IntEnum):
         return self.name.lower()
 
 
-DEFAULT_GROUPS: Final = (NamedGroup.X25519, NamedGroup.SECP256R1)
+DEFAULT_GROUPS: Final = (NamedGroup.X25519, NamedGroup.SECP256R1, NamedGroup.SECP384R1)
+
+_CURVES: Final[dict[NamedGroup, type[ec.EllipticCurve]]] = {
+    NamedGroup.SECP256R1: ec.SECP256R1,
+    NamedGroup.SECP384R1: ec.SECP384R1,
+}
 
 
 class EphemeralKey:
@@ -36,12 +53,13 @@ class EphemeralKey:
         self._private: x25519.X25519PrivateKey | ec.EllipticCurvePrivateKey = (
             x25519.X25519PrivateKey.generate()
             if group is NamedGroup.X25519
-            else ec.generate_private_key(ec.SECP256R1())
+            else ec.generate_private_key(_CURVES[group]())
         )
 
     @property
     def point(self) -> bytes:
-        """The public key as it travels: 32 bytes for x25519, 65 (uncompressed point) for secp256r1."""
+        """The public key as it travels: 32 bytes for x25519, else an uncompressed point, 65 bytes for
+        secp256r1 and 97 for secp384r1."""
         if isinstance(self._private, x25519.X25519PrivateKey):
             return self._private.public_key().public_bytes_raw()
         return self._private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
@@ -57,7 +75,7 @@ class EphemeralKey:
                 return self._private.exchange(x25519.X25519PublicKey.from_public_bytes(point))
             if point[:1] != b"\x04":
                 raise ValueError
-            public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+            public = ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[self.group](), point)
             return self._private.exchange(ec.ECDH(), public)
         except ValueError:
             raise HandshakeFailure(

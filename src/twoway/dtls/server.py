@@ -42,7 +42,7 @@ from twoway.dtls.messages.key_exchange import (
 from twoway.dtls.record import DTLS_1_2
 from twoway.dtls.signatures import SignatureScheme, choose_scheme, verify_untrusted
 from twoway.dtls.states import ServerState
-from twoway.dtls.suites import CipherSuite, KeyExchange
+from twoway.dtls.suites import CipherSuite
 from twoway.dtls.wire import Reader, vector
 from twoway.identity import PSKIdentity
 from twoway.pki import Purpose
@@ -142,9 +142,8 @@ class ServerHandshake(Handshake):
                 self._config.signature_schemes, offer.schemes, self._config.certificate.public_key
             )
             # RFC 8422 section 5.1: the client's groups bind the curve of the server's certificate, too.
-            is_curve_taken = (
-                suite.key_exchange is not KeyExchange.ECDHE_ECDSA or NamedGroup.SECP256R1 in offer.groups
-            )
+            curve = NamedGroup.of(self._config.certificate.public_key)
+            is_curve_taken = curve is None or curve in offer.groups
             if group is not None and scheme is not None and is_curve_taken:
                 return suite, group, scheme
         raise HandshakeFailure(
