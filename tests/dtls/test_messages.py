@@ -15,9 +15,13 @@ from twoway.dtls.messages.handshake import HandshakeMessage, parse_fragments_unt
 from twoway.dtls.messages.hello import ClientHello, HelloVerifyRequest, ServerHello
 from twoway.dtls.messages.key_exchange import (
     ClientECDHE,
+    ClientECDHEPSK,
     ClientPSKIdentity,
+    ClientRSA,
+    ServerECDHAnon,
     ServerECDHE,
     ServerECDHEParameters,
+    ServerECDHEPSK,
     ServerPSKHint,
 )
 from twoway.dtls.wire import Reader, integers, vector
@@ -27,6 +31,7 @@ uint16 = st.integers(0, 2**16 - 1)
 random_bytes = st.binary(min_size=32, max_size=32)
 extensions = st.dictionaries(uint16, st.binary(max_size=20), max_size=5)
 short = st.binary(min_size=1, max_size=255)
+parameters = st.builds(ServerECDHEParameters, group=uint16, point=short)
 
 MESSAGES = {
     ClientHello: st.builds(
@@ -59,12 +64,16 @@ MESSAGES = {
     CertificateVerify: st.builds(CertificateVerify, scheme=uint16, signature=st.binary(max_size=80)),
     ServerECDHE: st.builds(
         ServerECDHE,
-        st.builds(ServerECDHEParameters, group=uint16, point=short),
+        parameters,
         scheme=uint16,
         signature=st.binary(max_size=80),
     ),
+    ServerECDHAnon: st.builds(ServerECDHAnon, parameters),
+    ServerECDHEPSK: st.builds(ServerECDHEPSK, hint=st.binary(max_size=300), parameters=parameters),
     ClientECDHE: st.builds(ClientECDHE, short),
     ClientPSKIdentity: st.builds(ClientPSKIdentity, st.binary(max_size=300)),
+    ClientECDHEPSK: st.builds(ClientECDHEPSK, identity=st.binary(max_size=300), point=short),
+    ClientRSA: st.builds(ClientRSA, st.binary(max_size=300)),
 }
 EVERY = pytest.mark.parametrize("kind", [*MESSAGES, ServerPSKHint], ids=lambda kind: kind.__name__)
 WRITTEN = pytest.mark.parametrize("kind", list(MESSAGES), ids=lambda kind: kind.__name__)
@@ -127,6 +136,16 @@ def test_an_extension_that_comes_twice_is_refused(hello, data):
         (ServerECDHE, b"\x03\x00\x17" + vector(1, b"") + b"\x04\x03" + vector(2, b"")),
         (ClientECDHE, vector(1, b"")),
         (ServerPSKHint, vector(2, b"hint") + b"\x00"),
+        (ServerECDHAnon, b"\x03\x00\x17" + vector(1, b"")),
+        (ServerECDHAnon, b"\x03\x00\x17" + vector(1, bytes(65)) + b"\x04\x03" + vector(2, b"signature")),
+        (ServerECDHEPSK, vector(2, b"hint") + b"\x03\x00\x17" + vector(1, b"")),
+        (ServerECDHEPSK, b"\x03\x00\x17" + vector(1, bytes(65))),
+        (ServerECDHEPSK, vector(2, b"hint")),
+        (ClientECDHEPSK, vector(2, b"name") + vector(1, b"")),
+        (ClientECDHEPSK, vector(2, b"name")),
+        (ClientECDHEPSK, vector(1, bytes(65))),
+        (ClientRSA, bytes(256)),
+        (ClientRSA, vector(2, bytes(256)) + b"\x00"),
     ],
 )
 def test_lengths_that_the_rfc_excludes_are_decode_errors(kind, body):
@@ -137,11 +156,32 @@ def test_lengths_that_the_rfc_excludes_are_decode_errors(kind, body):
 
 
 @pytest.mark.parametrize("curve_type", [0, 1, 2, 4, 255])
-def test_a_curve_without_a_name_is_refused(curve_type):
-    body = bytes([curve_type]) + b"\x00\x17" + vector(1, bytes(65)) + b"\x04\x03" + vector(2, b"")
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        (ServerECDHE, b"", b"\x04\x03" + vector(2, b"")),
+        (ServerECDHAnon, b"", b""),
+        (ServerECDHEPSK, vector(2, b"hint"), b""),
+    ],
+)
+def test_a_curve_without_a_name_is_refused(kind, before, after, curve_type):
+    def body(curve_type):
+        return before + bytes([curve_type]) + b"\x00\x17" + vector(1, bytes(65)) + after
+
+    kind.parse_untrusted(body(3))
     with pytest.raises(HandshakeFailure) as caught:
-        ServerECDHE.parse_untrusted(body)
+        kind.parse_untrusted(body(curve_type))
     assert caught.value.alert is AlertDescription.ILLEGAL_PARAMETER
+
+
+def test_key_exchange_messages_are_laid_out_as_the_rfcs_say():
+    """RFC 8422 section 5.4, RFC 5489 section 2, RFC 5246 section 7.4.7.1."""
+    share = ServerECDHEParameters(23, b"point")
+    assert ServerECDHAnon(share).encode() == b"\x03\x00\x17\x05point"
+    assert ServerECDHEPSK(b"hint", share).encode() == b"\x00\x04hint\x03\x00\x17\x05point"
+    assert ClientECDHEPSK(b"name", b"point").encode() == b"\x00\x04name\x05point"
+    assert ClientRSA(b"secret").encode() == b"\x00\x06secret"
+    assert "secret" not in repr(ClientRSA(b"secret"))
 
 
 @given(st.binary(max_size=40), st.integers(0, 5), st.integers(0, 3), st.integers(1, 3))
