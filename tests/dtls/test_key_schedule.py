@@ -23,6 +23,15 @@ PRF_OUTPUT = bytes.fromhex(
 )
 """The P_SHA256 vector of the TLS working group's list (secret 9bbe..., label "test label")."""
 
+PRF_384_OUTPUT = bytes.fromhex(
+    "7b0c18e9ced410ed1804f2cfa34a336a1c14dffb4900bb5fd7942107e81c83cd"
+    "e9ca0faa60be9fe34f82b1233c9146a0e534cb400fed2700884f9dc236f80edd"
+    "8bfa961144c9e8d792eca722a7b32fc3d416d473ebc2c5fd4abfdad05d918425"
+    "9b5bf8cd4d90fa0d31e2dec479e4f1a26066f2eea9a69236a3e52655c9e9aee6"
+    "91c8f3a26854308d5eaa3be85e0990703d73e56f"
+)
+"""The P_SHA384 vector of the same list (secret b80b..., label "test label")."""
+
 EXTENDED_MASTER_SECRETS = [  # NIST ACVP, TLS-v1.2-KDF-RFC7627, SHA2-256, test cases 1 and 2
     {
         "premaster": "8252b983a6459a6fb3b9debe8725247e276139ebf7c9adccdd7d240f3ada7f5e"
@@ -53,6 +62,13 @@ def test_the_prf_gives_the_published_output_cut_to_any_length(length):
     secret = bytes.fromhex("9bbe436ba940f017b17652849a71db35")
     seed = bytes.fromhex("a0ba9f936cda311827a6f796ffd5198c")
     assert keys.prf(SHA256, secret, b"test label", seed, length) == PRF_OUTPUT[:length]
+
+
+@pytest.mark.parametrize("length", [0, 1, 12, 47, 48, 49, 96, 97, 148])
+def test_the_prf_of_sha_384_gives_the_published_output_cut_to_any_length(length):
+    secret = bytes.fromhex("b80b733d6ceefcdc71566ea48e5567df")
+    seed = bytes.fromhex("cd665cf6a8447dd6ff8b27555edb7465")
+    assert keys.prf(SHA384, secret, b"test label", seed, length) == PRF_384_OUTPUT[:length]
 
 
 @pytest.mark.parametrize("vector", EXTENDED_MASTER_SECRETS)
