@@ -46,6 +46,7 @@ def test_without_any_credential_there_is_nothing_to_speak_with():
         {"signature_schemes": ()},
         {"suites": ()},
         {"suites": (suites.PSK_AES_128_GCM,)},
+        {"suites": suites.LEGACY_2013_SUITES},
     ],
     ids=str,
 )

@@ -23,9 +23,9 @@ from twoway.dtls.keys import DirectionKeys, PRFHash
 from twoway.dtls.protection import Protection
 
 CCM_FORGERY_LIMIT: Final = 11_863_283
-"""2**23.5, RFC 9147 section 4.5.3. For tags of 8 bytes that section leaves the number open, and its appendix B
-would end at 2**7: whoever can send 128 datagrams under a forged address could then end an association. With this
-limit a forgery comes through with a chance of 2**-40 before the key is gone."""
+"""2**23.5, RFC 9147 section 4.5.3. For tags of 8 bytes that section leaves the number open, and its appendix
+B would end at 2**7: whoever can send 128 datagrams under a forged address could then end an association. With
+this limit a forgery comes through with a chance of 2**-40 before the key is gone."""
 FORGERY_LIMIT: Final = 2**36
 """For AES-GCM and ChaCha20-Poly1305, RFC 9147 section 4.5.3."""
 
