@@ -6,6 +6,7 @@ keys) and is read by everybody above: resources, policies, ticket checks, logs. 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -83,5 +84,40 @@ class PSKIdentity:
         return self.uri
 
 
-Identity = X509Identity | PSKIdentity
+@dataclass(frozen=True)
+class RawPublicKeyIdentity:
+    """A peer that proved a private key whose public key we had pinned (RFC 7250)."""
+
+    spki: bytes = field(repr=False)
+    """DER SubjectPublicKeyInfo of the key that was proved."""
+
+    @cached_property
+    def spki_sha256(self) -> bytes:
+        """SHA-256 of :attr:`spki`, 32 bytes."""
+        return hashlib.sha256(self.spki).digest()
+
+    @property
+    def uri(self) -> str:
+        """The key's name (RFC 6920 section 3): ``ni:///sha-256;`` and the hash of its SubjectPublicKeyInfo in
+        base64url."""
+        return "ni:///sha-256;" + base64.urlsafe_b64encode(self.spki_sha256).decode().rstrip("=")
+
+    def __str__(self) -> str:
+        return self.uri
+
+
+@dataclass(frozen=True)
+class Unauthenticated:
+    """A peer that proved nothing; met only where a configuration admits such handshakes."""
+
+    @property
+    def uri(self) -> str:
+        """Nobody's name: ``unauthenticated:``. No certificate and no key can have it."""
+        return "unauthenticated:"
+
+    def __str__(self) -> str:
+        return self.uri
+
+
+Identity = X509Identity | PSKIdentity | RawPublicKeyIdentity | Unauthenticated
 """Whoever a peer can have proved to be."""

@@ -42,7 +42,7 @@ def test_every_step_is_shown_and_nothing_is_left(tmp_path, monkeypatch):
     assert "readings-stay-in-their-region" in told[3]
     assert "unknown_ca" in told[4]
     assert "4.01" in told[5]
-    assert "TLS_PSK_WITH_AES_128_GCM_SHA256" in told[6]
+    assert "TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256" in told[6]
     for number in range(1, 7):
         assert "bytes" in told[number]
     assert list(tmp_path.iterdir()) == []

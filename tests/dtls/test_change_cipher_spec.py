@@ -195,7 +195,7 @@ def test_a_finished_of_another_transcript_is_refused(kind):
     assert pair.server.closed.alert is AlertDescription.DECRYPT_ERROR
 
 
-FINISHED_SEQ = {("p-256", True): 5, ("p-256", False): 6, ("psk", True): 3, ("psk", False): 3}
+FINISHED_SEQ = {("p-256", True): 5, ("p-256", False): 6, ("psk", True): 3, ("psk", False): 4}
 
 
 @KINDS

@@ -77,7 +77,7 @@ def test_suites_are_those_that_the_credentials_can_serve():
         for exchange in KeyExchange
     }
     ecdsa, rsa = by_exchange[KeyExchange.ECDHE_ECDSA], by_exchange[KeyExchange.ECDHE_RSA]
-    psk = by_exchange[KeyExchange.PSK]
+    psk = by_exchange[KeyExchange.ECDHE_PSK] + by_exchange[KeyExchange.PSK]
     assert server_config().usable_suites(is_client=False) == ecdsa
     assert server_config(pki.publisher_rsa).usable_suites(is_client=False) == rsa
     assert psk_server_config().usable_suites(is_client=False) == psk

@@ -11,7 +11,7 @@ from small_pki import small_pki
 
 from twoway.dtls import AlertDescription
 from twoway.dtls.association import MAX_UNREADABLE_RECORDS
-from twoway.dtls.messages.certificates import CertificateRequest, CertificateType
+from twoway.dtls.messages.certificates import CertificateRequest, ClientCertificateType
 from twoway.dtls.messages.handshake import HandshakeType
 from twoway.dtls.record import DTLS_1_2, encode_record
 from twoway.dtls.signatures import DEFAULT_SCHEMES
@@ -55,7 +55,7 @@ def test_a_hello_of_another_protocol_is_refused(version):
 
 @pytest.mark.parametrize(
     ("credential", "taken"),
-    [("subscriber", CertificateType.RSA_SIGN), ("publisher_rsa", CertificateType.ECDSA_SIGN)],
+    [("subscriber", ClientCertificateType.RSA_SIGN), ("publisher_rsa", ClientCertificateType.ECDSA_SIGN)],
 )
 def test_a_server_that_takes_no_certificate_of_our_kind_is_refused(credential, taken):
     request = CertificateRequest((taken,), DEFAULT_SCHEMES)

@@ -6,7 +6,7 @@ import pytest
 from dtls_pair import PSK_NAME, Pair, client_config, psk_client_config, psk_server_config, server_config
 from small_pki import small_pki
 
-from twoway.dtls import CertificateCredential, KeyExchange, SignatureScheme, suites
+from twoway.dtls import CertificateCredential, HandshakeKind, KeyExchange, SignatureScheme, suites
 from twoway.dtls.groups import DEFAULT_GROUPS
 from twoway.dtls.signatures import sign
 from twoway.identity import PSKIdentity
@@ -37,7 +37,7 @@ def test_certificates_prove_both_sides(suite, server, client, groups):
     assert pair.client.connected.group == pair.server.connected.group == groups[0].label
     assert pair.client.connected.peer == getattr(pki, server).identity
     assert pair.server.connected.peer == getattr(pki, client).identity
-    assert pair.client.connected.kind == "x509 mutual"
+    assert pair.client.connected.kind is HandshakeKind.FULL
 
 
 @pytest.mark.parametrize("suite", PSK_SUITES, ids=lambda suite: suite.name)
@@ -45,7 +45,7 @@ def test_a_shared_key_proves_both_sides(suite):
     pair = Pair(psk_client_config(suites=(suite,)), psk_server_config()).connect()
     assert pair.client.connected.suite == pair.server.connected.suite == suite.name
     assert pair.client.connected.peer == pair.server.connected.peer == PSKIdentity(PSK_NAME)
-    assert pair.client.connected.kind == "psk"
+    assert pair.client.connected.kind is HandshakeKind.FULL
 
 
 @pytest.mark.parametrize("scheme", [SignatureScheme.RSA_PSS_RSAE_SHA256, SignatureScheme.RSA_PKCS1_SHA256])

@@ -107,7 +107,9 @@ def test_only_the_question_that_was_asked_can_be_answered_and_only_once(role):
     request = asked(pair, role)
     association = side_of(pair, role).association
     with pytest.raises(CallerError, match="not asked"):
-        association.answer(SignatureRequest(request.data, request.scheme), b"signature", pair.now)
+        association.answer(
+            SignatureRequest(request.data, request.scheme, request.credential), b"signature", pair.now
+        )
     association.answer(request, signature(request, key_of(role)), pair.now)
     with pytest.raises(CallerError, match="not asked"):
         association.answer(request, signature(request, key_of(role)), pair.now)

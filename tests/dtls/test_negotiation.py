@@ -16,10 +16,11 @@ from dtls_rogue import (
 )
 from small_pki import small_pki
 
-from twoway.dtls import AlertDescription, NamedGroup, SignatureScheme, suites
-from twoway.dtls.messages.certificates import CertificateRequest
+from twoway.dtls import AlertDescription, HandshakeKind, NamedGroup, SignatureScheme, suites
+from twoway.dtls.messages.certificates import CertificateRequest, CertificateType
 from twoway.dtls.messages.handshake import HandshakeType
 from twoway.dtls.messages.hello import RENEGOTIATION_SCSV, ExtensionType, ServerHello
+from twoway.dtls.negotiation import Choice
 from twoway.dtls.record import DTLS_1_0
 from twoway.dtls.wire import integers, vector
 
@@ -92,8 +93,8 @@ def test_the_servers_preference_decides():
 
 def test_a_server_with_both_credentials_takes_the_certificate_where_it_can():
     server = server_config(psk_lookup=psk_server_config().psk_lookup)
-    assert Pair(client_config(), server).connect().server.connected.kind == "x509 mutual"
-    assert Pair(psk_client_config(), server).connect().server.connected.kind == "psk"
+    assert Pair(client_config(), server).connect().server.connected.kind == HandshakeKind.FULL
+    assert Pair(psk_client_config(), server).connect().server.connected.kind == HandshakeKind.FULL
 
 
 def test_a_client_that_cannot_sign_what_the_server_takes_refuses():
@@ -170,10 +171,13 @@ def test_a_group_that_was_not_offered_is_refused():
     assert_refused(pair, by="client", alert=ILLEGAL_PARAMETER, why="group")
 
 
-_CHOICE = (
-    suites.ECDHE_ECDSA_AES_128_GCM,
-    NamedGroup.SECP256R1,
-    SignatureScheme.ECDSA_SECP256R1_SHA256,
+_CHOICE = Choice(
+    suite=suites.ECDHE_ECDSA_AES_128_GCM,
+    group=NamedGroup.SECP256R1,
+    credential=server_config().certificate,
+    scheme=SignatureScheme.ECDSA_SECP256R1_SHA256,
+    requested_type=CertificateType.X509,
+    encrypt_then_mac=False,
 )
 
 

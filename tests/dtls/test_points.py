@@ -94,11 +94,10 @@ def test_a_server_with_a_bad_point_is_told_so(group, point):
 
 
 def _server_with(point: bytes):
-    def _sign(self, scheme, data, then):
+    def _sign(self, credential, scheme, data, then):
         key = small_pki().publisher_p256.private_key
         parameters = ServerECDHEParameters(int.from_bytes(data[65:67], "big"), point).encode()
         then(key.sign(data[:64] + parameters, ec.ECDSA(hashes.SHA256())))
-        return True
 
     def replace_point(body):
         after = 4 + body[3]

@@ -32,9 +32,8 @@ WRONG_SIGNATURE = "not by the key of its certificate"
 def signs_with(key, change=lambda data: data):
     """A `_sign` that uses another key, or signs other data."""
 
-    def _sign(self, scheme, data, then):
+    def _sign(self, credential, scheme, data, then):
         then(sign(key, scheme, change(data)))
-        return True
 
     return {"_sign": _sign}
 
@@ -115,9 +114,8 @@ def test_a_good_signature_by_a_scheme_that_this_peer_did_not_offer_is_refused(of
     """Both are signatures of the right RSA key; only one of the two was offered."""
     rsa = small_pki().publisher_rsa
 
-    def _sign(self, scheme, data, then):
+    def _sign(self, credential, scheme, data, then):
         then(sign(rsa.private_key, used, data))
-        return True
 
     verify = changed(
         HandshakeType.CERTIFICATE_VERIFY,

@@ -8,7 +8,7 @@ from dtls_pair import PSK, PSK_NAME, Pair, client_config, psk_client_config, psk
 from dtls_rogue import changed, rogue_server
 from dtls_wires import damage, meanwhile
 
-from twoway.dtls import AlertDescription, Closed, ClosedBy
+from twoway.dtls import AlertDescription, Closed, ClosedBy, suites
 from twoway.dtls.association import MAX_UNREADABLE_RECORDS
 from twoway.dtls.messages.handshake import HandshakeType
 from twoway.dtls.record import DTLS_1_2, ContentType, encode_record
@@ -119,13 +119,16 @@ def test_a_refusal_is_said_once_however_many_records_are_unreadable():
     assert len(pair.server.traced("alert sent")) == 1
 
 
+PLAIN_PSK = psk_client_config(suites=(suites.PSK_AES_128_GCM,))
+
+
 def test_a_hint_from_the_server_is_read_and_not_acted_upon():
     def say(saying):
         kind, _, epoch = saying
         hint = (HandshakeType.SERVER_KEY_EXCHANGE, b"\x00\x04hint", epoch)
         return [hint, saying] if kind == HandshakeType.SERVER_HELLO_DONE else [saying]
 
-    Pair(psk_client_config(), psk_server_config(), server_handshake=rogue_server(say)).connect()
+    Pair(PLAIN_PSK, psk_server_config(), server_handshake=rogue_server(say)).connect()
 
 
 def test_a_malformed_hint_is_refused():
@@ -134,7 +137,7 @@ def test_a_malformed_hint_is_refused():
         hint = (HandshakeType.SERVER_KEY_EXCHANGE, b"\x00\x05hint", epoch)
         return [hint, saying] if kind == HandshakeType.SERVER_HELLO_DONE else [saying]
 
-    pair = run(Pair(psk_client_config(), psk_server_config(), server_handshake=rogue_server(say)))
+    pair = run(Pair(PLAIN_PSK, psk_server_config(), server_handshake=rogue_server(say)))
     assert_refused(pair, by="client", alert=AlertDescription.DECODE_ERROR, why="ServerKeyExchange")
 
 

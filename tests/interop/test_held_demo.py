@@ -16,12 +16,12 @@ SUITE_LINES = {
     "coap-client-openssl": {
         "meter": "Using cipher: ECDHE-ECDSA-AES128-GCM-SHA256",
         "water": "Using cipher: ECDHE-RSA-AES128-GCM-SHA256",
-        "machine": "Using cipher: PSK-AES128-GCM-SHA256",
+        "machine": "Using cipher: ECDHE-PSK-CHACHA20-POLY1305",
     },
     "coap-client-gnutls": {
         "meter": "Selected cipher suite: GNUTLS_ECDHE_ECDSA_AES_128_GCM_SHA256",
         "water": "Selected cipher suite: GNUTLS_ECDHE_RSA_AES_128_GCM_SHA256",
-        "machine": "Selected cipher suite: GNUTLS_PSK_AES_128_GCM_SHA256",
+        "machine": "Selected cipher suite: GNUTLS_ECDHE_PSK_CHACHA20_POLY1305",
     },
 }
 

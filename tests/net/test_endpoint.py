@@ -8,7 +8,7 @@ from live_endpoints import Inbox, calling, dtls_config, echo, reach, serving, un
 from small_pki import small_pki
 
 from twoway.clock import SystemClock
-from twoway.dtls import ClosedBy, DTLSConfig, PSKCredential
+from twoway.dtls import ClosedBy, DTLSConfig, HandshakeKind, PSKCredential
 from twoway.errors import CallerError, NetworkError
 from twoway.identity import PSKIdentity
 from twoway.net import Limits
@@ -32,7 +32,7 @@ async def test_both_sides_learn_who_the_other_is():
         assert connection.peer == pki.publisher_p256.identity
         assert accepted[0].peer == pki.subscriber.identity
         assert connection.suite == accepted[0].suite == "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
-        assert connection.kind == "x509 mutual"
+        assert connection.kind is HandshakeKind.FULL
         assert connection.group == accepted[0].group
         assert (connection.outgoing, accepted[0].outgoing) == (True, False)
         assert connection.remote == server.address
@@ -45,7 +45,7 @@ async def test_a_pre_shared_key_is_enough():
     async with serving(accept=accept, on_connection=echo) as server, calling() as client:
         connection = await reach(client, server, DTLSConfig(psk=PSKCredential(b"sink", key)))
         assert connection.peer == PSKIdentity(b"sink")
-        assert (connection.kind, connection.group) == ("psk", None)
+        assert (connection.kind, connection.group) == (HandshakeKind.FULL, "x25519")
         connection.send(b"ping")
         assert await Inbox.of(connection).first() == b"ping"
 

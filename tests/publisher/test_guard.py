@@ -13,7 +13,7 @@ from publisher_world import NOW, IssuingAC, access_control, peer
 
 from twoway.clock import ManualClock
 from twoway.coap import SecureRemote
-from twoway.dtls import Connected
+from twoway.dtls import Connected, HandshakeKind
 from twoway.identity import Identity, identity_uri
 from twoway.net import Connection, Traffic
 from twoway.net.connection import Carrier
@@ -48,7 +48,7 @@ class Scene:
         self.numbers += 1
         return SecureRemote(
             Connection(
-                Connected(peer=who, suite="TLS_TEST", group=None, kind="x509 mutual"),
+                Connected(peer=who, suite="TLS_TEST", group=None, kind=HandshakeKind.FULL),
                 number=self.numbers,
                 remote=("127.0.0.1", 40000),
                 local=("127.0.0.1", 5684),

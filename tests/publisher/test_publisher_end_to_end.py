@@ -12,7 +12,7 @@ from publisher_world import IssuingAC
 from small_pki import small_pki
 
 from twoway.coap import TransportFailed
-from twoway.dtls import PSKCredential
+from twoway.dtls import HandshakeKind, PSKCredential
 from twoway.errors import ConfigurationError, RefusedError, TwowayError
 from twoway.publisher import load_config, serve
 from twoway.readings import Pack
@@ -35,7 +35,7 @@ class TestDefaultSubscribers:
             client(PKI.sink) as sink,
         ):
             answer = await sink.get(publisher.uri + "/flow")
-            assert sink.connection.kind == "x509 mutual"
+            assert sink.connection.kind is HandshakeKind.FULL
         assert answer.code is aiocoap.CONTENT
         assert answer.opt.content_format == 112
         assert list(records(answer)) == [f"{credential.uri}/flow/flow"]
@@ -48,7 +48,7 @@ class TestDefaultSubscribers:
             client(PSKCredential(b"sink", PSK)) as sink,
         ):
             answer = await sink.get(publisher.uri + "/flow")
-            assert sink.connection.kind == "psk"
+            assert sink.connection.kind is HandshakeKind.FULL
         assert list(records(answer)) == ["urn:dev:org:32473-host/flow/flow"]
 
     async def test_certificate_and_pre_shared_key_are_served_side_by_side(self, tmp_path):

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from publisher_world import NOW, IssuingAC, access_control, peer
 
-from twoway.dtls import Closed, ClosedBy, Connected
+from twoway.dtls import Closed, ClosedBy, Connected, HandshakeKind
 from twoway.identity import Identity, PSKIdentity, identity_uri
 from twoway.net import Connection, Traffic
 from twoway.net.connection import Carrier
@@ -19,7 +19,7 @@ MINUTE = timedelta(minutes=1)
 
 def connection(who: Identity) -> Connection:
     return Connection(
-        Connected(peer=who, suite="TLS_TEST", group=None, kind="x509 mutual"),
+        Connected(peer=who, suite="TLS_TEST", group=None, kind=HandshakeKind.FULL),
         number=1,
         remote=("127.0.0.1", 40000),
         local=("127.0.0.1", 5684),

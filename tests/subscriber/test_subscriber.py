@@ -99,7 +99,7 @@ class TestReading:
         assert codes == ["4.01", "2.01", "2.01", "2.05"]
         first, second = story.of(Handshake)
         assert (first.peer.uri, second.peer.uri) == (METER, identity_uri("ac"))
-        assert first.kind == "x509 mutual"
+        assert first.kind == "fully authenticated"
         assert first.suite.startswith("TLS_ECDHE_ECDSA")
         assert first.bytes > 1000
         assert first.datagrams >= 6

@@ -87,7 +87,7 @@ class Party:
             handshake = connection.handshake_traffic
             self._counted[connection.number] = handshake.bytes_sent + handshake.bytes_received
             self._narrator.say(
-                f"handshake ({connection.kind}) of {self._identity.identity} with {connection.peer}: "
+                f"handshake ({connection.kind.value}) of {self._identity.identity} with {connection.peer}: "
                 f"{connection.suite} with {connection.group}, "
                 f"{handshake.datagrams_sent + handshake.datagrams_received} datagrams, "
                 f"{self._counted[connection.number]} bytes"

@@ -1,4 +1,4 @@
-"""DTLS 1.2 (RFC 6347), sans-IO: client and server, X.509 on both sides or a pre-shared key.
+"""DTLS 1.2 (RFC 6347), sans-IO: client and server, with certificates, raw public keys or pre-shared keys.
 
 Begin with :class:`Association`; a server puts a :class:`HelloGate` in front. Shells that bring sockets
 and time are in :mod:`twoway.net`.
@@ -6,11 +6,28 @@ and time are in :mod:`twoway.net`.
 
 from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
 from twoway.dtls.association import Association
-from twoway.dtls.config import DTLSConfig
+from twoway.dtls.config import DTLSConfig, Legacy2013Profile
 from twoway.dtls.cookie import AcceptedHello, HelloGate, HelloVerify, may_be_client_hello
-from twoway.dtls.credentials import CertificateCredential, PSKCredential, PSKLookup, Signer
-from twoway.dtls.events import Closed, ClosedBy, Connected, DataReceived, Event, SignatureRequest
+from twoway.dtls.credentials import (
+    CertificateCredential,
+    Credential,
+    Decrypter,
+    PSKCredential,
+    PSKLookup,
+    RawKeyCredential,
+    Signer,
+)
+from twoway.dtls.events import (
+    Closed,
+    ClosedBy,
+    Connected,
+    DataReceived,
+    DecryptionRequest,
+    Event,
+    SignatureRequest,
+)
 from twoway.dtls.groups import NamedGroup
+from twoway.dtls.kinds import HandshakeKind
 from twoway.dtls.signatures import SignatureScheme
 from twoway.dtls.suites import CipherSuite, KeyExchange
 
@@ -24,16 +41,22 @@ __all__ = [
     "Closed",
     "ClosedBy",
     "Connected",
+    "Credential",
     "DTLSConfig",
     "DataReceived",
+    "Decrypter",
+    "DecryptionRequest",
     "Event",
     "HandshakeFailure",
+    "HandshakeKind",
     "HelloGate",
     "HelloVerify",
     "KeyExchange",
+    "Legacy2013Profile",
     "NamedGroup",
     "PSKCredential",
     "PSKLookup",
+    "RawKeyCredential",
     "SignatureRequest",
     "SignatureScheme",
     "Signer",

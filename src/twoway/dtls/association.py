@@ -16,7 +16,15 @@ from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
 from twoway.dtls.client import ClientHandshake
 from twoway.dtls.config import DTLSConfig
 from twoway.dtls.cookie import AcceptedHello
-from twoway.dtls.events import Closed, ClosedBy, Connected, DataReceived, Event, SignatureRequest
+from twoway.dtls.events import (
+    Closed,
+    ClosedBy,
+    Connected,
+    DataReceived,
+    DecryptionRequest,
+    Event,
+    SignatureRequest,
+)
 from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY, Flight
 from twoway.dtls.handshake import Handshake, Surroundings
 from twoway.dtls.messages.handshake import Fragment, HandshakeType, parse_fragments_untrusted
@@ -56,7 +64,7 @@ class Association:
     ``receive_datagram(data, now)``           ``next_event()`` until it returns None
     ``handle_timer(now)``                     ``next_deadline()``
     ``send(data)``
-    ``answer(request, signature, now)``
+    ``answer(request, result, now)``
     ``close()``
     ========================================  ====================================================
 
@@ -80,7 +88,7 @@ class Association:
         self._events: deque[Event] = deque()
         self._connected: Connected | None = None
         self._closed: Closed | None = None
-        self._pending_signature: SignatureRequest | None = None
+        self._pending: SignatureRequest | DecryptionRequest | None = None
         self._sender = Sender(
             self._config,
             # RFC 6347 section 4.2.1: a server goes on with the sequence number of the hello's record.
@@ -233,24 +241,28 @@ class Association:
             raise CallerError(f"a record holds {MAX_PLAINTEXT_BYTES} bytes, not {len(data)}")
         self._sender.send(ContentType.APPLICATION_DATA, data)
 
-    def answer(self, request: SignatureRequest, signature: bytes | None, now: float) -> None:
-        """Answer a :class:`~twoway.dtls.events.SignatureRequest`.
+    def answer(self, request: SignatureRequest | DecryptionRequest, result: bytes | None, now: float) -> None:
+        """Answer a :class:`~twoway.dtls.events.SignatureRequest` or
+        :class:`~twoway.dtls.events.DecryptionRequest`.
 
         Args:
             request: the very event.
-            signature: the signature, or None if the key could not be used, which ends the association.
+            result: the signature or the plaintext. None if the key could not be used: for a signature that
+                ends the association; a decryption that failed is never told to the peer, who cannot go on.
             now: monotonic seconds.
         """
         if self._closed:
             return
-        if request is not self._pending_signature:
-            raise CallerError("this signature was not asked for, or has been answered")
+        if request is not self._pending:
+            raise CallerError("this was not asked for, or has been answered")
         self._now = now
-        self._pending_signature = None
-        if signature is None:
+        self._pending = None
+        if isinstance(request, DecryptionRequest):
+            self._guard(lambda: self._handshake.decrypted(result))
+        elif result is None:
             self._fail(AlertDescription.INTERNAL_ERROR, "our own key could not sign")
-            return
-        self._guard(lambda: self._handshake.signed(signature))
+        else:
+            self._guard(lambda: self._handshake.signed(result))
         self._advance()
 
     def close(self) -> None:
@@ -387,7 +399,7 @@ class Association:
 
     def _advance(self) -> None:
         """Hand over whatever has become whole and in order, and change over when it is time."""
-        while not self._closed and self._pending_signature is None and not self._connected:
+        while not self._closed and self._pending is None and not self._connected:
             if (message := self._receiver.messages.next_message()) is not None:
                 self._guard(lambda message=message: self._handshake.receive_untrusted(message))  # type: ignore[misc] # a default binds the loop's value
             elif self._change_cipher_spec_came and self._handshake.awaits_change_cipher_spec:
@@ -420,11 +432,16 @@ class Association:
         self._receiver.install_keys(read)
         self._sender.install_keys(write)
 
-    def request_signature(self, data: bytes, scheme: int) -> None:
-        """Ask the caller to sign (see :class:`~twoway.dtls.handshake.Link`)."""
-        self._pending_signature = SignatureRequest(data, scheme)
-        self._events.append(self._pending_signature)
-        # The next move is ours, and our flight before has been answered by what the signature is for.
+    def limit_plaintext(self, *, sent: int | None, received: int | None) -> None:
+        """Bound records (see :class:`~twoway.dtls.handshake.Link`)."""
+        self._sender.limit_plaintext(sent)
+        self._receiver.limit_plaintext(received)
+
+    def request(self, request: SignatureRequest | DecryptionRequest) -> None:
+        """Ask the caller's key (see :class:`~twoway.dtls.handshake.Link`)."""
+        self._pending = request
+        self._events.append(request)
+        # The next move is ours, and our flight before has been answered by what is being asked for.
         self._sender.forget_flight()
 
     def complete(self, connected: Connected) -> None:

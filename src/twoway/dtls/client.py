@@ -5,57 +5,88 @@ ClientHello                 -------->                       flight 1
                             <--------  HelloVerifyRequest   flight 2
 ClientHello (with cookie)   -------->                       flight 3
                                               ServerHello
-                                             Certificate *
-                                       ServerKeyExchange *
-                                      CertificateRequest *
+                                            [Certificate]
+                                      [ServerKeyExchange]
+                                     [CertificateRequest]
                             <--------      ServerHelloDone  flight 4
-Certificate *
+[Certificate]
 ClientKeyExchange
-CertificateVerify *
-[ChangeCipherSpec]
+[CertificateVerify]
+(ChangeCipherSpec)
 Finished                    -------->                       flight 5
-                                       [ChangeCipherSpec]
+                                       (ChangeCipherSpec)
                             <--------             Finished  flight 6
 
-* with a certificate suite; all of them are demanded then, for both sides authenticate.
+What stands in brackets depends on the key exchange and on who proves himself:
+
+===========  ===========  ==================  ==================  ===================================
+exchange     Certificate  ServerKeyExchange   CertificateRequest  ClientKeyExchange
+===========  ===========  ==================  ==================  ===================================
+ECDHE_ECDSA  yes          signed point        if two-way          point (RFC 8422)
+ECDHE_RSA    yes          signed point        if two-way          point (RFC 8422)
+RSA          yes          never               if two-way          encrypted premaster (RFC 5246)
+ECDH_anon    never        point               never               point (RFC 8422)
+PSK          never        may give a hint     never               identity (RFC 4279)
+ECDHE_PSK    never        hint and point      never               identity and point (RFC 5489)
+===========  ===========  ==================  ==================  ===================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import ClassVar, Final
 
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from twoway.dtls import keys
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
-from twoway.dtls.credentials import verify_chain_untrusted
-from twoway.dtls.groups import UNCOMPRESSED_POINTS, EphemeralKey, NamedGroup
-from twoway.dtls.handshake import EMPTY_RENEGOTIATION_INFO, Handshake, Link, Surroundings
+from twoway.dtls.credentials import Credential, require_key_encipherment
+from twoway.dtls.groups import EphemeralKey, NamedGroup
+from twoway.dtls.handshake import Handshake, Link, Surroundings
+from twoway.dtls.kinds import HandshakeKind
 from twoway.dtls.messages.certificates import (
     Certificate,
     CertificateRequest,
     CertificateType,
     CertificateVerify,
+    ClientCertificateType,
 )
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
 from twoway.dtls.messages.hello import (
     NULL_COMPRESSION,
     RANDOM_BYTES,
     ClientHello,
-    Extensions,
     ExtensionType,
     HelloVerifyRequest,
     ServerHello,
 )
-from twoway.dtls.messages.key_exchange import ClientECDHE, ClientPSKIdentity, ServerECDHE, ServerPSKHint
+from twoway.dtls.messages.key_exchange import (
+    ClientECDHE,
+    ClientECDHEPSK,
+    ClientPSKIdentity,
+    ClientRSA,
+    ServerECDHAnon,
+    ServerECDHE,
+    ServerECDHEParameters,
+    ServerECDHEPSK,
+    ServerPSKHint,
+)
+from twoway.dtls.negotiation import (
+    EMPTY_RENEGOTIATION_INFO,
+    answered_type_untrusted,
+    offered_extensions,
+    parse_max_fragment_length_untrusted,
+    parse_record_size_limit_untrusted,
+    takes_uncompressed_points_untrusted,
+)
 from twoway.dtls.record import DTLS_1_2
+from twoway.dtls.rsa_transport import encrypt_premaster, make_premaster
 from twoway.dtls.signatures import SignatureScheme, choose_scheme, verify_untrusted
 from twoway.dtls.states import ClientState
-from twoway.dtls.suites import CipherSuite
-from twoway.dtls.wire import Reader, integers, vector
-from twoway.identity import PSKIdentity
+from twoway.dtls.suites import CipherSuite, KeyExchange
+from twoway.dtls.wire import Reader
+from twoway.identity import PSKIdentity, Unauthenticated, X509Identity
 from twoway.pki import Purpose
 
 MAX_VERIFY_REQUESTS: Final = 4
@@ -72,29 +103,11 @@ class ClientHandshake(Handshake):
         self.state: ClientState = ClientState.START
         self._suites = self._config.usable_suites(is_client=True)
         self._verify_requests = 0
-        self._server_key: PublicKeyTypes | None = None
-        self._server_share: ServerECDHE | None = None
-        self._client_scheme: SignatureScheme | None = None
-        self._handlers: dict[ClientState, dict[int, Callable[[HandshakeMessage], None]]] = {
-            ClientState.SERVER_HELLO: {
-                HandshakeType.HELLO_VERIFY_REQUEST: self._receive_hello_verify_request,
-                HandshakeType.SERVER_HELLO: self._receive_server_hello,
-            },
-            ClientState.CERTIFICATE: {HandshakeType.CERTIFICATE: self._receive_certificate},
-            ClientState.SERVER_KEY_EXCHANGE: {
-                HandshakeType.SERVER_KEY_EXCHANGE: self._receive_server_key_exchange
-            },
-            ClientState.CERTIFICATE_REQUEST: {
-                HandshakeType.CERTIFICATE_REQUEST: self._receive_certificate_request,
-                HandshakeType.SERVER_HELLO_DONE: self._refuse_one_sided,
-            },
-            ClientState.PSK_HINT_OR_DONE: {
-                HandshakeType.SERVER_KEY_EXCHANGE: self._receive_psk_hint,
-                HandshakeType.SERVER_HELLO_DONE: self._receive_server_hello_done,
-            },
-            ClientState.SERVER_HELLO_DONE: {HandshakeType.SERVER_HELLO_DONE: self._receive_server_hello_done},
-            ClientState.FINISHED: {HandshakeType.FINISHED: self._receive_finished},
-        }
+        self._server_type = self._client_type = int(CertificateType.X509)
+        self._server_share: ServerECDHEParameters | None = None
+        self._is_asked_for_certificate = False
+        self._credential: Credential | None = None
+        self._scheme: SignatureScheme | None = None
 
     def start(self) -> None:
         """Send the first ClientHello."""
@@ -106,7 +119,7 @@ class ClientHandshake(Handshake):
             cookie=b"",
             suites=tuple(suite.code for suite in self._suites),
             compressions=bytes([NULL_COMPRESSION]),
-            extensions=self._offered_extensions(),
+            extensions=offered_extensions(self._config, self._suites),
         )
         self._say_hello()
 
@@ -123,25 +136,14 @@ class ClientHandshake(Handshake):
         """Take the server's next message; see :meth:`Handshake.receive_untrusted`."""
         if message.type == HandshakeType.HELLO_REQUEST:
             return  # RFC 5246 section 7.4.1.1: ignored while a handshake is going on, and not hashed.
-        handler = self._handlers.get(self.state, {}).get(message.type)
+        handler = self.TRANSITIONS.get(self.state, {}).get(message.type)
         if handler is None:
             self._refuse_unexpected(message)
         if message.type not in (HandshakeType.HELLO_VERIFY_REQUEST, HandshakeType.FINISHED):
             self._note(message)
-        handler(message)
+        handler(self, message)
 
     # --- flights 1 to 3 -------------------------------------------------------------------------
-
-    def _offered_extensions(self) -> Extensions:
-        extensions: Extensions = {
-            ExtensionType.EXTENDED_MASTER_SECRET: b"",
-            ExtensionType.RENEGOTIATION_INFO: EMPTY_RENEGOTIATION_INFO,
-        }
-        if any(suite.key_exchange.uses_certificates for suite in self._suites):
-            extensions[ExtensionType.SUPPORTED_GROUPS] = integers(2, 2, self._config.groups)
-            extensions[ExtensionType.EC_POINT_FORMATS] = vector(1, bytes([UNCOMPRESSED_POINTS]))
-            extensions[ExtensionType.SIGNATURE_ALGORITHMS] = integers(2, 2, self._config.signature_schemes)
-        return extensions
 
     def _say_hello(self) -> None:
         self._transcript = b""  # The first hello and the request for a cookie are not hashed.
@@ -170,110 +172,222 @@ class ClientHandshake(Handshake):
             raise HandshakeFailure(
                 AlertDescription.ILLEGAL_PARAMETER, "the server chose a suite or compression not offered"
             )
-        if not set(hello.extensions) <= set(self._hello.extensions):
+        self._server_random = hello.random
+        self._suite = suite
+        self._accept_extensions_untrusted(hello, suite)
+        self._enter(_AFTER_SERVER_HELLO[suite.key_exchange])
+
+    def _accept_extensions_untrusted(self, hello: ServerHello, suite: CipherSuite) -> None:
+        extensions = hello.extensions
+        if not set(extensions) <= set(self._hello.extensions):
             raise HandshakeFailure(
                 AlertDescription.UNSUPPORTED_EXTENSION, "the server answered an extension not offered"
             )
-        if hello.extensions.get(ExtensionType.RENEGOTIATION_INFO) != EMPTY_RENEGOTIATION_INFO:
+        if extensions.get(ExtensionType.RENEGOTIATION_INFO) != EMPTY_RENEGOTIATION_INFO:
             # RFC 5746 section 3.4; without it a spliced-in renegotiation could not be told apart.
             raise HandshakeFailure(
                 AlertDescription.HANDSHAKE_FAILURE, "the server does not answer renegotiation_info (RFC 5746)"
             )
-        _check_point_formats_untrusted(hello.extensions)
-        self._accept_extended_master_secret(hello.extensions)
-        self._server_random = hello.random
-        self._suite = suite
-        self._enter(
-            ClientState.CERTIFICATE if suite.key_exchange.uses_certificates else ClientState.PSK_HINT_OR_DONE
-        )
+        if not takes_uncompressed_points_untrusted(extensions):
+            raise HandshakeFailure(
+                AlertDescription.ILLEGAL_PARAMETER, "the peer does not take uncompressed points"
+            )
+        self._accept_extended_master_secret(extensions)
+        self._accept_encrypt_then_mac_untrusted(hello, suite)
+        self._accept_certificate_types_untrusted(hello)
+        self._accept_limits_untrusted(hello)
+
+    def _accept_encrypt_then_mac_untrusted(self, hello: ServerHello, suite: CipherSuite) -> None:
+        answer = hello.extensions.get(ExtensionType.ENCRYPT_THEN_MAC)
+        self._has_encrypt_then_mac = answer is not None
+        if answer is not None and (answer or not suite.is_cbc):
+            # RFC 7366 section 3: not with a suite that it does not apply to.
+            raise HandshakeFailure(
+                AlertDescription.ILLEGAL_PARAMETER, "the server's encrypt_then_mac does not belong there"
+            )
+        if suite.is_cbc and answer is None and not self._config.admits_mac_then_encrypt:
+            raise HandshakeFailure(
+                AlertDescription.HANDSHAKE_FAILURE, "the server chose CBC without encrypt-then-MAC (RFC 7366)"
+            )
+
+    def _accept_certificate_types_untrusted(self, hello: ServerHello) -> None:
+        """RFC 7250 section 4.2: the server chose from what we can judge and what we can show."""
+        self._server_type = answered_type_untrusted(hello.extensions, ExtensionType.SERVER_CERTIFICATE_TYPE)
+        self._client_type = answered_type_untrusted(hello.extensions, ExtensionType.CLIENT_CERTIFICATE_TYPE)
+        answered = ExtensionType.CLIENT_CERTIFICATE_TYPE in hello.extensions
+        if answered and self._config.own_credential(self._client_type) is None:
+            raise HandshakeFailure(
+                AlertDescription.ILLEGAL_PARAMETER, "the server wants a certificate type that was not offered"
+            )
+
+    def _accept_limits_untrusted(self, hello: ServerHello) -> None:
+        limit = parse_record_size_limit_untrusted(hello.extensions)
+        length = parse_max_fragment_length_untrusted(hello.extensions)
+        if limit is not None and length is not None:
+            # RFC 8449 section 5
+            raise HandshakeFailure(
+                AlertDescription.ILLEGAL_PARAMETER, "the server answered both limits of a record's length"
+            )
+        if limit is not None:
+            self._link.limit_plaintext(sent=limit, received=self._config.record_size_limit)
+        elif length is not None:
+            if length != self._config.max_fragment_length:  # RFC 6066 section 4
+                raise HandshakeFailure(
+                    AlertDescription.ILLEGAL_PARAMETER, "the server answered another max_fragment_length"
+                )
+            self._link.limit_plaintext(sent=length, received=length)
 
     def _receive_certificate(self, message: HandshakeMessage) -> None:
-        assert self._config.trust is not None
         assert self._suite is not None
-        self._peer, self._server_key = verify_chain_untrusted(
-            self._config.trust,
-            Certificate.parse_untrusted(message.body).chain,
-            purpose=Purpose.SERVER,
-            at=self._wall_clock(),
-        )
-        if not self._suite.key_exchange.fits(self._server_key):
+        if self._server_type not in self._config.verifiable_types:
+            raise HandshakeFailure(
+                AlertDescription.UNSUPPORTED_CERTIFICATE, "the server shows a certificate type not offered"
+            )
+        self._judge_certificate_untrusted(message.body, self._server_type, Purpose.SERVER)
+        assert self._peer_key is not None
+        exchange = self._suite.key_exchange
+        if not exchange.fits(self._peer_key):
             raise HandshakeFailure(
                 AlertDescription.UNSUPPORTED_CERTIFICATE, "the server's key is of another kind than its suite"
             )
-        self._enter(ClientState.SERVER_KEY_EXCHANGE)
+        if exchange is not KeyExchange.RSA:
+            self._enter(ClientState.SERVER_KEY_EXCHANGE)
+            return
+        if isinstance(self._peer, X509Identity):
+            require_key_encipherment(self._peer)
+        self._enter(ClientState.CERTIFICATE_REQUEST_OR_DONE)
 
     def _receive_server_key_exchange(self, message: HandshakeMessage) -> None:
-        assert self._server_key is not None
-        share = ServerECDHE.parse_untrusted(message.body)
-        if share.parameters.group not in self._config.groups:
+        assert self._suite is not None
+        after = ClientState.SERVER_HELLO_DONE
+        if self._suite.key_exchange is KeyExchange.ECDHE_PSK:
+            parameters = ServerECDHEPSK.parse_untrusted(message.body).parameters
+        elif self._suite.key_exchange is KeyExchange.ECDH_ANON:
+            parameters = ServerECDHAnon.parse_untrusted(message.body).parameters
+        else:
+            parameters = self._verify_share_untrusted(ServerECDHE.parse_untrusted(message.body))
+            after = ClientState.CERTIFICATE_REQUEST_OR_DONE
+        if parameters.group not in self._config.groups:
             raise HandshakeFailure(
-                AlertDescription.ILLEGAL_PARAMETER, f"the server chose group {share.parameters.group}"
+                AlertDescription.ILLEGAL_PARAMETER, f"the server chose group {parameters.group}"
             )
+        self._server_share = parameters
+        self._enter(after)
+
+    def _verify_share_untrusted(self, share: ServerECDHE) -> ServerECDHEParameters:
+        """RFC 8422 section 5.4: the server's key signs both randoms and its point."""
+        assert self._peer_key is not None
         signed = self._client_random + self._server_random + share.parameters.encode()
         verify_untrusted(
-            self._server_key, self._config.signature_schemes, share.scheme, share.signature, signed
+            self._peer_key, self._config.signature_schemes, share.scheme, share.signature, signed
         )
-        self._server_share = share
-        self._enter(ClientState.CERTIFICATE_REQUEST)
-
-    def _receive_certificate_request(self, message: HandshakeMessage) -> None:
-        assert self._config.certificate is not None
-        request = CertificateRequest.parse_untrusted(message.body)
-        own_key = self._config.certificate.public_key
-        self._client_scheme = choose_scheme(self._config.signature_schemes, request.schemes, own_key)
-        if self._client_scheme is None or CertificateType.of(own_key) not in request.types:
-            raise HandshakeFailure(
-                AlertDescription.HANDSHAKE_FAILURE, "the server takes no signature that our key can make"
-            )
-        self._enter(ClientState.SERVER_HELLO_DONE)
-
-    def _refuse_one_sided(self, message: HandshakeMessage) -> None:
-        raise HandshakeFailure(
-            AlertDescription.HANDSHAKE_FAILURE,
-            "the server does not ask for our certificate, and only two-way authentication is admitted",
-        )
+        return share.parameters
 
     def _receive_psk_hint(self, message: HandshakeMessage) -> None:
         ServerPSKHint.parse_untrusted(message.body)
         self._enter(ClientState.SERVER_HELLO_DONE)
 
-    # --- flight 5 -------------------------------------------------------------------------------
+    def _receive_certificate_request(self, message: HandshakeMessage) -> None:
+        """Choose what to show; nothing, if a one-sided handshake is admitted and nothing of ours fits."""
+        request = CertificateRequest.parse_untrusted(message.body)
+        self._is_asked_for_certificate = True
+        credential = None
+        if HandshakeKind.FULL in self._config.admit:
+            credential = self._config.own_credential(self._client_type)
+        if credential is not None:
+            self._scheme = choose_scheme(
+                self._config.signature_schemes, request.schemes, credential.public_key
+            )
+            if self._scheme is None or ClientCertificateType.of(credential.public_key) not in request.types:
+                credential = None
+        if credential is None and HandshakeKind.SERVER_AUTHENTICATED not in self._config.admit:
+            raise HandshakeFailure(
+                AlertDescription.HANDSHAKE_FAILURE, "the server takes no signature that our key can make"
+            )
+        self._credential = credential
+        self._enter(ClientState.SERVER_HELLO_DONE)
+
+    def _receive_one_sided_done(self, message: HandshakeMessage) -> None:
+        """The server does not ask who we are."""
+        if HandshakeKind.SERVER_AUTHENTICATED not in self._config.admit:
+            raise HandshakeFailure(
+                AlertDescription.HANDSHAKE_FAILURE,
+                "the server does not ask for our certificate, and only two-way authentication is admitted",
+            )
+        self._receive_server_hello_done(message)
 
     def _receive_server_hello_done(self, message: HandshakeMessage) -> None:
         Reader(message.body, "ServerHelloDone").end_untrusted()
         assert self._suite is not None
-        if self._suite.key_exchange.uses_certificates:
-            self._say_certificate_flight()
+        exchange = self._suite.key_exchange
+        if exchange.uses_psk:
+            self._say_psk_flight(exchange)
+        elif exchange is KeyExchange.ECDH_ANON:
+            self._kind, self._peer = HandshakeKind.ANONYMOUS, Unauthenticated()
+            self._say_ecdhe_key_exchange()
+            self._say_last_flight()
         else:
-            self._say_psk_flight(self._suite)
+            self._say_certificate_flight(exchange)
 
-    def _say_certificate_flight(self) -> None:
-        assert self._config.certificate is not None
-        assert self._server_share is not None
-        assert self._client_scheme is not None
-        group = NamedGroup(self._server_share.parameters.group)
-        ours = EphemeralKey(group)
-        premaster = ours.agree_untrusted(self._server_share.parameters.point)
-        self._group = group.label
-        self._say(HandshakeType.CERTIFICATE, Certificate(self._config.certificate.chain).encode())
-        self._say(HandshakeType.CLIENT_KEY_EXCHANGE, ClientECDHE(ours.point).encode())
-        self._derive_keys(premaster)
+    # --- flight 5 -------------------------------------------------------------------------------
+
+    def _say_certificate_flight(self, exchange: KeyExchange) -> None:
+        credential = self._credential
+        self._kind = HandshakeKind.SERVER_AUTHENTICATED if credential is None else HandshakeKind.FULL
+        if self._is_asked_for_certificate:
+            nothing = Certificate(()).encode()
+            self._say(HandshakeType.CERTIFICATE, nothing if credential is None else credential.message)
+        if exchange is KeyExchange.RSA:
+            self._say_rsa_key_exchange()
+        else:
+            self._say_ecdhe_key_exchange()
+        if credential is None:
+            self._say_last_flight()
+            return
+        assert self._scheme is not None
         # RFC 5246 section 7.4.8: signed is every message so far, without CertificateVerify itself.
         self._enter(ClientState.SIGNATURE)
-        self._sign(self._client_scheme, self._transcript, self._say_certificate_verify)
+        self._sign(credential, self._scheme, self._transcript, self._say_certificate_verify)
 
-    def _say_certificate_verify(self, signature: bytes) -> None:
-        assert self._client_scheme is not None
-        verify = CertificateVerify(self._client_scheme, signature)
-        self._say(HandshakeType.CERTIFICATE_VERIFY, verify.encode())
+    def _say_ecdhe_key_exchange(self) -> None:
+        point, premaster = self._agree_untrusted()
+        self._say(HandshakeType.CLIENT_KEY_EXCHANGE, ClientECDHE(point).encode())
+        self._derive_keys(premaster)
+
+    def _say_rsa_key_exchange(self) -> None:
+        assert isinstance(self._peer_key, rsa.RSAPublicKey)
+        premaster = make_premaster(self._entropy)
+        ciphertext = encrypt_premaster(self._peer_key, premaster)
+        self._say(HandshakeType.CLIENT_KEY_EXCHANGE, ClientRSA(ciphertext).encode())
+        self._derive_keys(premaster)
+
+    def _say_psk_flight(self, exchange: KeyExchange) -> None:
+        assert self._config.psk is not None
+        identity, key = self._config.psk.identity, self._config.psk.key
+        if exchange is KeyExchange.ECDHE_PSK:
+            point, shared = self._agree_untrusted()
+            body = ClientECDHEPSK(identity, point).encode()
+            premaster = keys.psk_premaster(key, shared)
+        else:
+            body = ClientPSKIdentity(identity).encode()
+            premaster = keys.psk_premaster(key)
+        self._say(HandshakeType.CLIENT_KEY_EXCHANGE, body)
+        self._derive_keys(premaster)
+        self._kind, self._peer = HandshakeKind.FULL, PSKIdentity(identity)
         self._say_last_flight()
 
-    def _say_psk_flight(self, suite: CipherSuite) -> None:
-        assert self._config.psk is not None
-        identity = self._config.psk.identity
-        self._say(HandshakeType.CLIENT_KEY_EXCHANGE, ClientPSKIdentity(identity).encode())
-        self._derive_keys(keys.psk_premaster(self._config.psk.key))
-        self._peer = PSKIdentity(identity)
+    def _agree_untrusted(self) -> tuple[bytes, bytes]:
+        """Return our point and the secret that it makes with the server's."""
+        assert self._server_share is not None
+        group = NamedGroup(self._server_share.group)
+        ours = EphemeralKey(group)
+        self._group = group.label
+        return ours.point, ours.agree_untrusted(self._server_share.point)
+
+    def _say_certificate_verify(self, signature: bytes) -> None:
+        assert self._scheme is not None
+        verify = CertificateVerify(self._scheme, signature)
+        self._say(HandshakeType.CERTIFICATE_VERIFY, verify.encode())
         self._say_last_flight()
 
     def _say_last_flight(self) -> None:
@@ -288,16 +402,37 @@ class ClientHandshake(Handshake):
         self._enter(ClientState.CONNECTED)
         self._complete()
 
+    # --- which message may come when ------------------------------------------------------------
 
-def _check_point_formats_untrusted(extensions: Extensions) -> None:
-    """RFC 8422 section 5.1.2: whoever lists point formats must list the uncompressed one."""
-    data = extensions.get(ExtensionType.EC_POINT_FORMATS)
-    if data is None:
-        return
-    reader = Reader(data, "ec_point_formats")
-    formats = reader.vector_untrusted(1, at_least=1)
-    reader.end_untrusted()
-    if UNCOMPRESSED_POINTS not in formats:
-        raise HandshakeFailure(
-            AlertDescription.ILLEGAL_PARAMETER, "the peer does not take uncompressed points"
-        )
+    TRANSITIONS: ClassVar[
+        Mapping[ClientState, Mapping[int, Callable[[ClientHandshake, HandshakeMessage], None]]]
+    ] = {
+        ClientState.SERVER_HELLO: {
+            HandshakeType.HELLO_VERIFY_REQUEST: _receive_hello_verify_request,
+            HandshakeType.SERVER_HELLO: _receive_server_hello,
+        },
+        ClientState.CERTIFICATE: {HandshakeType.CERTIFICATE: _receive_certificate},
+        ClientState.SERVER_KEY_EXCHANGE: {HandshakeType.SERVER_KEY_EXCHANGE: _receive_server_key_exchange},
+        ClientState.CERTIFICATE_REQUEST_OR_DONE: {
+            HandshakeType.CERTIFICATE_REQUEST: _receive_certificate_request,
+            HandshakeType.SERVER_HELLO_DONE: _receive_one_sided_done,
+        },
+        ClientState.PSK_HINT_OR_DONE: {
+            HandshakeType.SERVER_KEY_EXCHANGE: _receive_psk_hint,
+            HandshakeType.SERVER_HELLO_DONE: _receive_server_hello_done,
+        },
+        ClientState.SERVER_HELLO_DONE: {HandshakeType.SERVER_HELLO_DONE: _receive_server_hello_done},
+        ClientState.FINISHED: {HandshakeType.FINISHED: _receive_finished},
+    }
+    """Whatever is not here is refused with unexpected_message. A HelloRequest is passed over in any state."""
+
+
+_AFTER_SERVER_HELLO: Final = {
+    KeyExchange.ECDHE_ECDSA: ClientState.CERTIFICATE,
+    KeyExchange.ECDHE_RSA: ClientState.CERTIFICATE,
+    KeyExchange.RSA: ClientState.CERTIFICATE,
+    KeyExchange.ECDH_ANON: ClientState.SERVER_KEY_EXCHANGE,
+    KeyExchange.PSK: ClientState.PSK_HINT_OR_DONE,
+    KeyExchange.ECDHE_PSK: ClientState.SERVER_KEY_EXCHANGE,
+}
+"""See the module's table."""

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
 
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
+from twoway.dtls.messages.certificates import Certificate, CertificateType, RawPublicKey
 from twoway.dtls.signatures import PrivateKey
 from twoway.errors import ConfigurationError
-from twoway.identity import X509Identity
+from twoway.identity import RawPublicKeyIdentity, X509Identity
 from twoway.pki import CertificateReason, CertificateRejected, Purpose, TrustStore
 
 MAX_PSK_BYTES = 64
 """RFC 4279 section 5.3 asks for at least 64 to be supported; longer ones gain nothing."""
 MIN_PSK_BYTES = 16
 """128 bits, the strength of every suite here. Shorter keys are guessed from one recorded handshake."""
+PIN_BYTES: Final = 32
+"""A pin is the SHA-256 of a DER SubjectPublicKeyInfo."""
 
 
 class Signer(Protocol):
@@ -31,18 +40,33 @@ class Signer(Protocol):
         """Sign ``data`` (not yet hashed) with a SignatureScheme; may take its time."""
 
 
+class Decrypter(Protocol):
+    """An RSA key that lives elsewhere and decrypts premaster secrets.
+
+    Give one only for a key whose answers tell nothing about the padding, neither by what they say nor by how
+    long they take. Many hardware keys do not qualify.
+    """
+
+    def decrypt(self, ciphertext: bytes) -> bytes | None:
+        """Decrypt RSAES-PKCS1-v1_5; None if there is no plaintext. May take its time."""
+
+
 @dataclass(frozen=True)
 class CertificateCredential:
     """A certificate chain and its key, here or elsewhere.
 
     With ``private_key`` the engine signs by itself. Without it the engine asks for every signature by a
-    :class:`~twoway.dtls.events.SignatureRequest`, and a shell lets ``signer`` answer.
+    :class:`~twoway.dtls.events.SignatureRequest`, and a shell lets ``signer`` answer. Likewise with
+    ``decrypter`` for RSA key transport, which a key elsewhere does not take part in without one.
     """
 
     chain: tuple[bytes, ...] = field(repr=False)
     """DER certificates, leaf first."""
     private_key: PrivateKey | None = field(default=None, repr=False)
     signer: Signer | None = field(default=None, repr=False)
+    decrypter: Decrypter | None = field(default=None, repr=False)
+
+    certificate_type = CertificateType.X509
 
     def __post_init__(self) -> None:
         if not self.chain:
@@ -55,12 +79,61 @@ class CertificateCredential:
         """The key of the leaf."""
         return x509.load_der_x509_certificate(self.chain[0]).public_key()
 
+    @cached_property
+    def message(self) -> bytes:
+        """The body of the Certificate message that shows it."""
+        return Certificate(self.chain).encode()
+
+
+@dataclass(frozen=True)
+class RawKeyCredential:
+    """A key pair without a certificate (RFC 7250), here or elsewhere; the peer must have pinned it.
+
+    ``private_key``, ``signer`` and ``decrypter`` are as for :class:`CertificateCredential`.
+    """
+
+    public_key: PublicKeyTypes = field(repr=False)
+    private_key: PrivateKey | None = field(default=None, repr=False)
+    signer: Signer | None = field(default=None, repr=False)
+    decrypter: Decrypter | None = field(default=None, repr=False)
+
+    certificate_type = CertificateType.RAW_PUBLIC_KEY
+
+    def __post_init__(self) -> None:
+        if self.private_key is not None and self.private_key.public_key() != self.public_key:
+            raise ConfigurationError("the private key does not belong to the raw public key")
+
+    @classmethod
+    def of(cls, private_key: PrivateKey) -> RawKeyCredential:
+        """The credential of a key at hand."""
+        return cls(private_key.public_key(), private_key)
+
+    @cached_property
+    def spki(self) -> bytes:
+        """DER SubjectPublicKeyInfo."""
+        return self.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    @property
+    def pin(self) -> bytes:
+        """What a peer pins: SHA-256 of :attr:`spki`, 32 bytes."""
+        return hashlib.sha256(self.spki).digest()
+
+    @cached_property
+    def message(self) -> bytes:
+        """The body of the Certificate message that shows it."""
+        return RawPublicKey(self.spki).encode()
+
+
+Credential = CertificateCredential | RawKeyCredential
+"""What signs in a handshake."""
+
 
 @dataclass(frozen=True)
 class PSKCredential:
     """A pre-shared key and its name (RFC 4279)."""
 
     identity: bytes
+    """Any bytes, at most 65,535 (RFC 4279 section 2); many stacks take 128 or fewer, and text alone."""
     key: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +141,8 @@ class PSKCredential:
             raise ConfigurationError(
                 f"a pre-shared key has {MIN_PSK_BYTES} to {MAX_PSK_BYTES} bytes, not {len(self.key)}"
             )
+        if len(self.identity) >= 2**16:
+            raise ConfigurationError("the name of a pre-shared key has less than 65,536 bytes")
 
 
 PSKLookup = Callable[[bytes], bytes | None]
@@ -99,3 +174,37 @@ def verify_chain_untrusted(
         alert = _ALERTS.get(rejected.reason, AlertDescription.BAD_CERTIFICATE)
         raise HandshakeFailure(alert, str(rejected)) from None
     return identity, load_der_public_key(identity.spki)
+
+
+def require_key_encipherment(identity: X509Identity) -> None:
+    """Insist that a certificate's key may take part in RSA key transport: RFC 5246 section 7.4.2.
+
+    Raises:
+        HandshakeFailure: its key usage leaves keyEncipherment out.
+    """
+    extensions = x509.load_der_x509_certificate(identity.chain[0]).extensions
+    for extension in extensions:
+        if isinstance(extension.value, x509.KeyUsage) and not extension.value.key_encipherment:
+            raise HandshakeFailure(
+                AlertDescription.UNSUPPORTED_CERTIFICATE, "the server's certificate is not for key transport"
+            )
+
+
+def verify_raw_key_untrusted(pins: Set[bytes], spki: bytes) -> tuple[RawPublicKeyIdentity, PublicKeyTypes]:
+    """Look a peer's raw public key up among the pinned ones (RFC 7250 section 6: by out-of-band means alone).
+
+    Raises:
+        HandshakeFailure: certificate_unknown for a key that is not pinned, unsupported_certificate for a
+            pinned one that nothing can be verified with.
+    """
+    identity = RawPublicKeyIdentity(spki)
+    if identity.spki_sha256 not in pins:
+        raise HandshakeFailure(
+            AlertDescription.CERTIFICATE_UNKNOWN, f"the peer's raw public key is not pinned: {identity}"
+        )
+    try:
+        return identity, load_der_public_key(spki)
+    except (ValueError, UnsupportedAlgorithm):
+        raise HandshakeFailure(
+            AlertDescription.UNSUPPORTED_CERTIFICATE, "the peer's raw public key cannot be read"
+        ) from None

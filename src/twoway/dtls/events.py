@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from twoway.dtls.alerts import AlertDescription
+from twoway.dtls.credentials import Credential
+from twoway.dtls.kinds import HandshakeKind
 from twoway.identity import Identity
 
 
@@ -29,9 +31,9 @@ class Connected:
     suite: str
     """The suite's IANA name, ``TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256``."""
     group: str | None
-    """The group of the key exchange (``x25519``, ``secp256r1``); None for plain PSK."""
-    kind: str
-    """The handshake's kind: ``x509 mutual`` or ``psk``."""
+    """The group of the key exchange (``x25519``, ``secp256r1``); None where there was none."""
+    kind: HandshakeKind
+    """Who has been authenticated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,24 @@ class SignatureRequest:
     """The bytes to sign (not yet hashed)."""
     scheme: int
     """The SignatureScheme to sign with (RFC 8446 section 4.2.3 numbering)."""
+    credential: Credential = field(repr=False)
+    """Whose key it is; its ``signer`` can do it."""
 
 
-Event = Connected | DataReceived | Closed | SignatureRequest
+@dataclass(frozen=True, slots=True)
+class DecryptionRequest:
+    """A key that lives elsewhere must decrypt an RSA premaster secret; answer with
+    :meth:`Association.answer`.
+
+    Whoever answers must treat every ciphertext alike, in what it says and in how long it takes: what the
+    padding was like is for nobody to know (RFC 5246 section 7.4.7.1).
+    """
+
+    ciphertext: bytes = field(repr=False)
+    """EncryptedPreMasterSecret, RSAES-PKCS1-v1_5 to our public key."""
+    credential: Credential = field(repr=False)
+    """Whose key it is; its ``decrypter`` can do it."""
+
+
+Event = Connected | DataReceived | Closed | SignatureRequest | DecryptionRequest
 """Everything that :meth:`Association.next_event` can return."""

@@ -11,15 +11,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Final, NoReturn, Protocol
+from typing import ClassVar, NoReturn, Protocol
 
 from cryptography.hazmat.primitives import constant_time
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from twoway.dtls import keys
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.config import DTLSConfig
-from twoway.dtls.events import Connected
+from twoway.dtls.credentials import Credential, verify_chain_untrusted, verify_raw_key_untrusted
+from twoway.dtls.events import Connected, DecryptionRequest, SignatureRequest
 from twoway.dtls.flights import Flight, FlightItem
+from twoway.dtls.kinds import HandshakeKind
+from twoway.dtls.messages.certificates import Certificate, CertificateType, RawPublicKey
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
 from twoway.dtls.messages.hello import Extensions, ExtensionType
 from twoway.dtls.protection import Protection
@@ -27,8 +31,7 @@ from twoway.dtls.signatures import SignatureScheme, sign
 from twoway.dtls.states import State
 from twoway.dtls.suites import CipherSuite
 from twoway.identity import Identity
-
-EMPTY_RENEGOTIATION_INFO: Final = b"\x00"  # RFC 5746 section 3.2: renegotiated_connection of length 0
+from twoway.pki import Purpose
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,11 @@ class Link(Protocol):
     def install_keys(self, *, read: Protection, write: Protection) -> None:
         """Make epoch 1 ready. Reading starts at the peer's ChangeCipherSpec, writing at ours."""
 
-    def request_signature(self, data: bytes, scheme: int) -> None:
-        """Ask the caller to sign; :meth:`Handshake.signed` follows."""
+    def limit_plaintext(self, *, sent: int | None, received: int | None) -> None:
+        """Bound the plaintext of each record from here on, in bytes; None: no bound of this kind."""
+
+    def request(self, request: SignatureRequest | DecryptionRequest) -> None:
+        """Ask the caller's key; :meth:`Handshake.signed` or :meth:`Handshake.decrypted` follows."""
 
     def complete(self, connected: Connected) -> None:
         """The handshake is over and good."""
@@ -83,17 +89,21 @@ class Handshake(ABC):
         self._server_random = b""
         self._suite: CipherSuite | None = None
         self._group: str | None = None
+        self._kind: HandshakeKind | None = None
         self._peer: Identity | None = None
+        self._peer_key: PublicKeyTypes | None = None
+        self._has_encrypt_then_mac = False
         self._has_extended_master_secret = False
         self._master_secret = b""
         self._on_signature: Callable[[bytes], None] | None = None
+        self._on_decryption: Callable[[bytes | None], None] | None = None
 
     # --- what the association calls -------------------------------------------------------------
 
     @property
     def rests_on_shared_key(self) -> bool:
         """Whether the negotiated suite proves both sides by a pre-shared key."""
-        return self._suite is not None and not self._suite.key_exchange.uses_certificates
+        return self._suite is not None and self._suite.key_exchange.uses_psk
 
     @property
     @abstractmethod
@@ -117,6 +127,12 @@ class Handshake(ABC):
         assert self._on_signature is not None, "no signature was asked for"
         proceed, self._on_signature = self._on_signature, None
         proceed(signature)
+
+    def decrypted(self, plaintext: bytes | None) -> None:
+        """The caller's key has decrypted what was asked for, or has not."""
+        assert self._on_decryption is not None, "no decryption was asked for"
+        proceed, self._on_decryption = self._on_decryption, None
+        proceed(plaintext)
 
     # --- transcript (RFC 6347 section 4.2.6) ----------------------------------------------------
 
@@ -148,9 +164,17 @@ class Handshake(ABC):
             self._master_secret = keys.master_secret(
                 prf_hash, premaster, self._client_random, self._server_random
             )
+        self._install_keys()
+
+    def _install_keys(self) -> None:
+        """Expand the master secret into epoch 1's keys."""
+        assert self._suite is not None
+        if self._config.unsafe_key_log is not None:
+            self._config.unsafe_key_log(key_log_line(self._client_random, self._master_secret))
         block = keys.key_block(self._suite, self._master_secret, self._client_random, self._server_random)
         client, server = (
-            self._suite.protection(part, encrypt_then_mac=False, entropy=self._entropy) for part in block
+            self._suite.protection(one, encrypt_then_mac=self._has_encrypt_then_mac, entropy=self._entropy)
+            for one in (block.client, block.server)
         )
         read, write = (server, client) if self.is_client else (client, server)
         self._link.install_keys(read=read, write=write)
@@ -171,21 +195,48 @@ class Handshake(ABC):
                 "the peer does not know the extended master secret (RFC 7627)",
             )
 
+    # --- the peer's proof -----------------------------------------------------------------------
+
+    def _judge_certificate_untrusted(self, body: bytes, kind: int, purpose: Purpose) -> None:
+        """Judge a Certificate message; what the peer still has to do is to prove the key.
+
+        Raises:
+            HandshakeFailure: it is not acceptable.
+        """
+        if kind == CertificateType.RAW_PUBLIC_KEY:
+            spki = RawPublicKey.parse_untrusted(body).spki
+            self._peer, self._peer_key = verify_raw_key_untrusted(self._config.raw_key_pins, spki)
+        else:
+            assert self._config.trust is not None
+            chain = Certificate.parse_untrusted(body).chain
+            at = self._wall_clock()
+            self._peer, self._peer_key = verify_chain_untrusted(
+                self._config.trust, chain, purpose=purpose, at=at
+            )
+        if self._is_revoked(self._peer):
+            raise HandshakeFailure(
+                AlertDescription.CERTIFICATE_REVOKED, f"the peer's identity was revoked: {self._peer}"
+            )
+
+    def _is_revoked(self, identity: Identity) -> bool:
+        if self._config.is_revoked is None:
+            return False
+        try:
+            return self._config.is_revoked(identity)
+        except Exception:  # noqa: BLE001 whatever kept the caller from answering, nobody comes in by it
+            return True
+
     # --- signatures -----------------------------------------------------------------------------
 
-    def _sign(self, scheme: SignatureScheme, data: bytes, then: Callable[[bytes], None]) -> bool:
-        """Sign now with a key at hand and go on, or ask for it.
-
-        Returns:
-            Whether ``then`` has been called already.
-        """
-        assert self._config.certificate is not None
-        if (private_key := self._config.certificate.private_key) is not None:
-            then(sign(private_key, scheme, data))
-            return True
+    def _sign(
+        self, credential: Credential, scheme: SignatureScheme, data: bytes, then: Callable[[bytes], None]
+    ) -> None:
+        """Sign now with a key at hand and go on, or ask for it."""
+        if credential.private_key is not None:
+            then(sign(credential.private_key, scheme, data))
+            return
         self._on_signature = then
-        self._link.request_signature(data, scheme)
-        return False
+        self._link.request(SignatureRequest(data, scheme, credential))
 
     # --- Finished (RFC 5246 section 7.4.9) ------------------------------------------------------
 
@@ -206,14 +257,18 @@ class Handshake(ABC):
     def _verify_data(self, *, of_client: bool) -> bytes:
         assert self._suite is not None
         prf_hash = self._suite.prf_hash
-        digest = keys.handshake_hash(prf_hash, self._transcript)
-        return keys.verify_data(prf_hash, self._master_secret, of_client=of_client, handshake_hash=digest)
+        return keys.verify_data(
+            prf_hash,
+            self._master_secret,
+            of_client=of_client,
+            handshake_hash=keys.handshake_hash(prf_hash, self._transcript),
+        )
 
     def _complete(self) -> None:
         assert self._peer is not None
         assert self._suite is not None
-        kind = "x509 mutual" if self._suite.key_exchange.uses_certificates else "psk"
-        self._link.complete(Connected(self._peer, self._suite.name, self._group, kind))
+        assert self._kind in self._config.admit
+        self._link.complete(Connected(self._peer, self._suite.name, self._group, self._kind))
         self._transcript = self._master_secret = b""
 
     # --- states ---------------------------------------------------------------------------------
@@ -230,3 +285,8 @@ class Handshake(ABC):
         raise HandshakeFailure(
             AlertDescription.UNEXPECTED_MESSAGE, f"the peer sent {came} while {self.state.value} was due"
         )
+
+
+def key_log_line(client_random: bytes, master_secret: bytes) -> str:
+    """Write a line of the key log format: label, the ClientHello's random, the master secret, in hex."""
+    return f"CLIENT_RANDOM {client_random.hex()} {master_secret.hex()}"

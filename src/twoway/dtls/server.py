@@ -1,53 +1,59 @@
 """The server's handshake: RFC 5246 section 7.3, from the ClientHello that brought a valid cookie.
 
-The picture is in :mod:`twoway.dtls.client`. Flights 1 and 2 are answered without memory by
+The pictures are in :mod:`twoway.dtls.client`. Flights 1 and 2 are answered without memory by
 :mod:`twoway.dtls.cookie`; this module begins with flight 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
 
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from twoway.dtls import keys
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.cookie import AcceptedHello
-from twoway.dtls.credentials import MAX_PSK_BYTES, MIN_PSK_BYTES, verify_chain_untrusted
-from twoway.dtls.groups import UNCOMPRESSED_POINTS, EphemeralKey, NamedGroup
-from twoway.dtls.handshake import EMPTY_RENEGOTIATION_INFO, Handshake, Link, Surroundings
+from twoway.dtls.credentials import MAX_PSK_BYTES, MIN_PSK_BYTES, Credential
+from twoway.dtls.events import DecryptionRequest
+from twoway.dtls.groups import EphemeralKey
+from twoway.dtls.handshake import Handshake, Link, Surroundings
+from twoway.dtls.kinds import HandshakeKind
 from twoway.dtls.messages.certificates import (
     Certificate,
     CertificateRequest,
     CertificateType,
     CertificateVerify,
+    ClientCertificateType,
 )
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
-from twoway.dtls.messages.hello import (
-    NULL_COMPRESSION,
-    RANDOM_BYTES,
-    RENEGOTIATION_SCSV,
-    ClientHello,
-    Extensions,
-    ExtensionType,
-    ServerHello,
-)
+from twoway.dtls.messages.hello import NULL_COMPRESSION, RANDOM_BYTES, ClientHello, ExtensionType, ServerHello
 from twoway.dtls.messages.key_exchange import (
     ClientECDHE,
+    ClientECDHEPSK,
     ClientPSKIdentity,
+    ClientRSA,
+    ServerECDHAnon,
     ServerECDHE,
     ServerECDHEParameters,
+    ServerECDHEPSK,
+)
+from twoway.dtls.negotiation import (
+    EMPTY_RENEGOTIATION_INFO,
+    Choice,
+    Offer,
+    answered_extensions,
+    choose,
 )
 from twoway.dtls.record import DTLS_1_2
-from twoway.dtls.signatures import SignatureScheme, choose_scheme, verify_untrusted
+from twoway.dtls.rsa_transport import PREMASTER_BYTES, choose_premaster, decrypt_untrusted
+from twoway.dtls.signatures import verify_untrusted
 from twoway.dtls.states import ServerState
-from twoway.dtls.suites import CipherSuite
-from twoway.dtls.wire import Reader, vector
-from twoway.identity import PSKIdentity
+from twoway.dtls.suites import KeyExchange
+from twoway.identity import PSKIdentity, Unauthenticated
 from twoway.pki import Purpose
 
-CLIENT_CERTIFICATE_TYPES: Final = (CertificateType.ECDSA_SIGN, CertificateType.RSA_SIGN)
+CLIENT_CERTIFICATE_TYPES: Final = (ClientCertificateType.ECDSA_SIGN, ClientCertificateType.RSA_SIGN)
 
 
 class ServerHandshake(Handshake):
@@ -60,18 +66,9 @@ class ServerHandshake(Handshake):
         super().__init__(surroundings, link, first_seq=accepted.message.message_seq)
         self.state: ServerState = ServerState.START
         self._accepted = accepted
+        self._credential: Credential | None = None
+        self._requested_type: CertificateType | None = None
         self._ephemeral: EphemeralKey | None = None
-        self._client_key: PublicKeyTypes | None = None
-        self._handlers: dict[ServerState, dict[int, Callable[[HandshakeMessage], None]]] = {
-            ServerState.CERTIFICATE: {HandshakeType.CERTIFICATE: self._receive_certificate},
-            ServerState.CLIENT_KEY_EXCHANGE: {
-                HandshakeType.CLIENT_KEY_EXCHANGE: self._receive_client_key_exchange
-            },
-            ServerState.CERTIFICATE_VERIFY: {
-                HandshakeType.CERTIFICATE_VERIFY: self._receive_certificate_verify
-            },
-            ServerState.FINISHED: {HandshakeType.FINISHED: self._receive_finished},
-        }
 
     def start_untrusted(self) -> None:
         """Answer the accepted hello with flight 4.
@@ -84,14 +81,22 @@ class ServerHandshake(Handshake):
         self._note(self._accepted.message)
         self._client_random = hello.random
         self._server_random = self._entropy(RANDOM_BYTES)
-        offer = _Offer.from_hello_untrusted(hello)
-        suite, group, scheme = self._choose(offer)
-        self._suite = suite
-        self._say_server_hello(hello, suite)
-        if group is None or scheme is None:
-            self._say_server_hello_done()
+        offer = Offer.from_hello_untrusted(hello)
+        choice = self._choose(offer)
+        self._suite, self._credential = choice.suite, choice.credential
+        self._requested_type = choice.requested_type
+        self._has_encrypt_then_mac = choice.encrypt_then_mac
+        self._say_server_hello(hello, offer, choice)
+        self._accept_limits(offer)
+        if choice.credential is not None:
+            self._say(HandshakeType.CERTIFICATE, choice.credential.message)
+        if choice.group is None:
+            self._say_rest_of_flight()
         else:
-            self._say_certificate_and_share(group, scheme)
+            self._group = choice.group.label
+            self._ephemeral = EphemeralKey(choice.group)
+            parameters = ServerECDHEParameters(choice.group, self._ephemeral.point)
+            self._say_share(choice, parameters)
 
     @property
     def awaits_change_cipher_spec(self) -> bool:
@@ -104,12 +109,12 @@ class ServerHandshake(Handshake):
 
     def receive_untrusted(self, message: HandshakeMessage) -> None:
         """Take the client's next message; see :meth:`Handshake.receive_untrusted`."""
-        handler = self._handlers.get(self.state, {}).get(message.type)
+        handler = self.TRANSITIONS.get(self.state, {}).get(message.type)
         if handler is None:
             self._refuse_unexpected(message)
         if message.type not in (HandshakeType.CERTIFICATE_VERIFY, HandshakeType.FINISHED):
             self._note(message)
-        handler(message)
+        handler(self, message)
 
     # --- flight 3 -------------------------------------------------------------------------------
 
@@ -129,114 +134,144 @@ class ServerHandshake(Handshake):
             )
         self._accept_extended_master_secret(hello.extensions)
 
-    def _choose(self, offer: _Offer) -> tuple[CipherSuite, NamedGroup | None, SignatureScheme | None]:
-        """Take our most preferred suite that the client offers with all that it needs."""
-        for suite in self._config.usable_suites(is_client=False):
-            if suite.code not in offer.suites:
-                continue
-            if not suite.key_exchange.uses_certificates:
-                return suite, None, None
-            assert self._config.certificate is not None
-            group = next((group for group in self._config.groups if group in offer.groups), None)
-            scheme = choose_scheme(
-                self._config.signature_schemes, offer.schemes, self._config.certificate.public_key
-            )
-            # RFC 8422 section 5.1: the client's groups bind the curve of the server's certificate, too.
-            curve = NamedGroup.of(self._config.certificate.public_key)
-            is_curve_taken = curve is None or curve in offer.groups
-            if group is not None and scheme is not None and is_curve_taken:
-                return suite, group, scheme
-        raise HandshakeFailure(
-            AlertDescription.HANDSHAKE_FAILURE, "the client offers no suite, group and signature in common"
-        )
+    def _choose(self, offer: Offer) -> Choice:
+        return choose(self._config, offer)
 
     # --- flight 4 -------------------------------------------------------------------------------
 
-    def _say_server_hello(self, hello: ClientHello, suite: CipherSuite) -> None:
-        extensions: Extensions = {}
-        if self._has_extended_master_secret:
-            extensions[ExtensionType.EXTENDED_MASTER_SECRET] = b""
-        # RFC 5746 section 3.6: answered where it was offered, by extension or by signalling suite.
-        if ExtensionType.RENEGOTIATION_INFO in hello.extensions or RENEGOTIATION_SCSV in hello.suites:
-            extensions[ExtensionType.RENEGOTIATION_INFO] = EMPTY_RENEGOTIATION_INFO
-        if suite.key_exchange.uses_certificates and ExtensionType.EC_POINT_FORMATS in hello.extensions:
-            extensions[ExtensionType.EC_POINT_FORMATS] = vector(1, bytes([UNCOMPRESSED_POINTS]))
+    def _say_server_hello(self, hello: ClientHello, offer: Offer, choice: Choice) -> None:
         answer = ServerHello(
             version=DTLS_1_2,
             random=self._server_random,
             session_id=b"",
-            suite=suite.code,
+            suite=choice.suite.code,
             compression=NULL_COMPRESSION,
-            extensions=extensions,
+            extensions=answered_extensions(
+                self._config,
+                hello,
+                offer,
+                choice,
+                extended_master_secret=self._has_extended_master_secret,
+            ),
         )
         self._say(HandshakeType.SERVER_HELLO, answer.encode())
 
-    def _say_certificate_and_share(self, group: NamedGroup, scheme: SignatureScheme) -> None:
-        assert self._config.certificate is not None
-        self._group = group.label
-        self._ephemeral = EphemeralKey(group)
-        parameters = ServerECDHEParameters(group, self._ephemeral.point)
-        self._say(HandshakeType.CERTIFICATE, Certificate(self._config.certificate.chain).encode())
+    def _accept_limits(self, offer: Offer) -> None:
+        if offer.record_size_limit is not None:
+            self._link.limit_plaintext(sent=offer.record_size_limit, received=self._config.record_size_limit)
+        elif offer.max_fragment_length is not None:
+            self._link.limit_plaintext(sent=offer.max_fragment_length, received=offer.max_fragment_length)
+
+    def _say_share(self, choice: Choice, parameters: ServerECDHEParameters) -> None:
+        """Say ServerKeyExchange: with a signature if there is a credential, with an empty hint for a PSK."""
+        credential, scheme = choice.credential, choice.scheme
+        if credential is None:
+            is_psk = choice.suite.key_exchange.uses_psk
+            share = ServerECDHEPSK(b"", parameters) if is_psk else ServerECDHAnon(parameters)
+            self._say(HandshakeType.SERVER_KEY_EXCHANGE, share.encode())
+            self._say_rest_of_flight()
+            return
+        assert scheme is not None
         self._enter(ServerState.SIGNATURE)
 
         def proceed(signature: bytes) -> None:
-            share = ServerECDHE(parameters, scheme, signature)
-            self._say(HandshakeType.SERVER_KEY_EXCHANGE, share.encode())
+            body = ServerECDHE(parameters, scheme, signature).encode()
+            self._say(HandshakeType.SERVER_KEY_EXCHANGE, body)
+            self._say_rest_of_flight()
+
+        signed = self._client_random + self._server_random + parameters.encode()
+        self._sign(credential, scheme, signed, proceed)
+
+    def _say_rest_of_flight(self) -> None:
+        if self._requested_type is not None:
             request = CertificateRequest(CLIENT_CERTIFICATE_TYPES, self._config.signature_schemes)
             self._say(HandshakeType.CERTIFICATE_REQUEST, request.encode())
-            self._say_server_hello_done()
-
-        self._sign(scheme, self._client_random + self._server_random + parameters.encode(), proceed)
-
-    def _say_server_hello_done(self) -> None:
-        assert self._suite is not None
         self._say(HandshakeType.SERVER_HELLO_DONE, b"")
-        self._enter(
-            ServerState.CERTIFICATE
-            if self._suite.key_exchange.uses_certificates
-            else ServerState.CLIENT_KEY_EXCHANGE
-        )
+        is_asking = self._requested_type is not None
+        self._enter(ServerState.CERTIFICATE if is_asking else ServerState.CLIENT_KEY_EXCHANGE)
         self._send_flight(awaits_answer=True)
 
     # --- flight 5 -------------------------------------------------------------------------------
 
     def _receive_certificate(self, message: HandshakeMessage) -> None:
-        assert self._config.trust is not None
-        self._peer, self._client_key = verify_chain_untrusted(
-            self._config.trust,
-            Certificate.parse_untrusted(message.body).chain,
-            purpose=Purpose.CLIENT,
-            at=self._wall_clock(),
-        )
+        assert self._requested_type is not None
+        is_empty = message.body == Certificate(()).encode()
+        if not (is_empty and HandshakeKind.SERVER_AUTHENTICATED in self._config.admit):
+            self._judge_certificate_untrusted(message.body, self._requested_type, Purpose.CLIENT)
         self._enter(ServerState.CLIENT_KEY_EXCHANGE)
 
     def _receive_client_key_exchange(self, message: HandshakeMessage) -> None:
         assert self._suite is not None
-        if self._suite.key_exchange.uses_certificates:
-            assert self._ephemeral is not None
-            point = ClientECDHE.parse_untrusted(message.body).point
-            self._derive_keys(self._ephemeral.agree_untrusted(point))
-            self._ephemeral = None
-            self._enter(ServerState.CERTIFICATE_VERIFY)
-        else:
-            identity = ClientPSKIdentity.parse_untrusted(message.body).identity
-            self._derive_keys(keys.psk_premaster(self._look_up_psk(identity)))
-            self._peer = PSKIdentity(identity)
+        exchange = self._suite.key_exchange
+        if exchange.uses_psk:
+            self._receive_psk_untrusted(exchange, message.body)
             self._enter(ServerState.CHANGE_CIPHER_SPEC)
+        elif exchange is KeyExchange.RSA:
+            self._receive_premaster_untrusted(message.body)
+        else:
+            self._go_on_with(self._agree_untrusted(ClientECDHE.parse_untrusted(message.body).point))
+
+    def _go_on_with(self, premaster: bytes) -> None:
+        """Derive the keys; then the client proves its certificate's key, if it has shown one."""
+        self._derive_keys(premaster)
+        if self._peer_key is not None:
+            self._kind = HandshakeKind.FULL
+            self._enter(ServerState.CERTIFICATE_VERIFY)
+            return
+        self._peer = Unauthenticated()
+        is_proved = self._credential is not None
+        self._kind = HandshakeKind.SERVER_AUTHENTICATED if is_proved else HandshakeKind.ANONYMOUS
+        self._enter(ServerState.CHANGE_CIPHER_SPEC)
+
+    def _agree_untrusted(self, point: bytes) -> bytes:
+        """Return the secret that the client's point makes with ours, which is forgotten by this."""
+        assert self._ephemeral is not None
+        ephemeral, self._ephemeral = self._ephemeral, None
+        return ephemeral.agree_untrusted(point)
+
+    def _receive_psk_untrusted(self, exchange: KeyExchange, body: bytes) -> None:
+        if exchange is KeyExchange.ECDHE_PSK:
+            message = ClientECDHEPSK.parse_untrusted(body)
+            identity, shared = message.identity, self._agree_untrusted(message.point)
+            premaster = keys.psk_premaster(self._look_up_psk(identity), shared)
+        else:
+            identity = ClientPSKIdentity.parse_untrusted(body).identity
+            premaster = keys.psk_premaster(self._look_up_psk(identity))
+        self._derive_keys(premaster)
+        self._kind, self._peer = HandshakeKind.FULL, PSKIdentity(identity)
 
     def _look_up_psk(self, identity: bytes) -> bytes:
-        """Return the key of an identity; for an unknown one a random key, under which no Finished will ever
-        verify, so that a stranger cannot find out which identities exist (RFC 4279 section 2)."""
+        """Return the key of an identity; for an unknown or revoked one a random key, under which no Finished
+        will ever verify, so that a stranger cannot find out which identities exist (RFC 4279 section 2)."""
         assert self._config.psk_lookup is not None
         stand_in = self._entropy(MIN_PSK_BYTES)
         key = self._config.psk_lookup(identity)
-        return key if key is not None and MIN_PSK_BYTES <= len(key) <= MAX_PSK_BYTES else stand_in
+        if key is None or not MIN_PSK_BYTES <= len(key) <= MAX_PSK_BYTES:
+            return stand_in
+        return stand_in if self._is_revoked(PSKIdentity(identity)) else key
+
+    def _receive_premaster_untrusted(self, body: bytes) -> None:
+        """RFC 5246 section 7.4.7.1: whatever the ciphertext is like, what follows looks the same."""
+        assert self._credential is not None
+        ciphertext = ClientRSA.parse_untrusted(body).encrypted_premaster
+        stand_in = self._entropy(PREMASTER_BYTES)
+        version = self._accepted.hello.version
+
+        def proceed(plaintext: bytes | None) -> None:
+            self._go_on_with(choose_premaster(plaintext, version, stand_in))
+
+        if isinstance(self._credential.private_key, rsa.RSAPrivateKey):
+            proceed(decrypt_untrusted(self._credential.private_key, ciphertext))
+            return
+        self._enter(ServerState.DECRYPTION)
+        self._on_decryption = proceed
+        self._link.request(DecryptionRequest(ciphertext, self._credential))
 
     def _receive_certificate_verify(self, message: HandshakeMessage) -> None:
-        assert self._client_key is not None
+        assert self._peer_key is not None
         verify = CertificateVerify.parse_untrusted(message.body)
         verify_untrusted(
-            self._client_key,
+            self._peer_key,
             self._config.signature_schemes,
             verify.scheme,
             verify.signature,
@@ -254,35 +289,14 @@ class ServerHandshake(Handshake):
         self._send_flight(awaits_answer=False)
         self._complete()
 
+    # --- which message may come when ------------------------------------------------------------
 
-class _Offer:
-    """What a ClientHello offers, with the RFCs' defaults for what it leaves out."""
-
-    def __init__(self, suites: tuple[int, ...], groups: tuple[int, ...], schemes: tuple[int, ...]) -> None:
-        self.suites = suites
-        self.groups = groups
-        self.schemes = schemes
-
-    @classmethod
-    def from_hello_untrusted(cls, hello: ClientHello) -> _Offer:
-        # RFC 8422 section 4: a client without the extension takes any group; secp256r1 is what all have.
-        groups = _integers_untrusted(hello, ExtensionType.SUPPORTED_GROUPS, (NamedGroup.SECP256R1,))
-        # RFC 5246 section 7.4.1.4.1: without it the client takes SHA-1 alone, which we do not make.
-        schemes = _integers_untrusted(hello, ExtensionType.SIGNATURE_ALGORITHMS, ())
-        if (formats := hello.extensions.get(ExtensionType.EC_POINT_FORMATS)) is not None:
-            reader = Reader(formats, "ec_point_formats")
-            if UNCOMPRESSED_POINTS not in reader.vector_untrusted(1, at_least=1):
-                groups = ()
-            reader.end_untrusted()
-        return cls(hello.suites, groups, schemes)
-
-
-def _integers_untrusted(
-    hello: ClientHello, extension: ExtensionType, default: tuple[int, ...]
-) -> tuple[int, ...]:
-    if (data := hello.extensions.get(extension)) is None:
-        return default
-    reader = Reader(data, extension.name.lower())
-    values = reader.integers_untrusted(2, 2, at_least=2)
-    reader.end_untrusted()
-    return values
+    TRANSITIONS: ClassVar[
+        Mapping[ServerState, Mapping[int, Callable[[ServerHandshake, HandshakeMessage], None]]]
+    ] = {
+        ServerState.CERTIFICATE: {HandshakeType.CERTIFICATE: _receive_certificate},
+        ServerState.CLIENT_KEY_EXCHANGE: {HandshakeType.CLIENT_KEY_EXCHANGE: _receive_client_key_exchange},
+        ServerState.CERTIFICATE_VERIFY: {HandshakeType.CERTIFICATE_VERIFY: _receive_certificate_verify},
+        ServerState.FINISHED: {HandshakeType.FINISHED: _receive_finished},
+    }
+    """Whatever is not here is refused with unexpected_message."""

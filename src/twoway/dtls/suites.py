@@ -290,6 +290,9 @@ DEFAULT_SUITES: Final = (
 """In the order of preference: certificates, then shared keys with forward secrecy, then those without; among
 these the full tags before the short ones that RFC 7252 makes mandatory; AES-128-GCM, the fastest, first."""
 
+ANONYMOUS_SUITES: Final = (ECDH_ANON_AES_128_CBC_SHA,)
+"""For configurations that admit handshakes in which nobody proves anything."""
+
 LEGACY_2013_SUITES: Final = (
     ECDHE_ECDSA_AES_128_CBC_SHA256,
     ECDHE_RSA_AES_128_CBC_SHA256,

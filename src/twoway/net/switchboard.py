@@ -35,6 +35,7 @@ from twoway.dtls import (
     ClosedBy,
     Connected,
     DataReceived,
+    DecryptionRequest,
     DTLSConfig,
     Event,
     HelloGate,
@@ -244,8 +245,8 @@ class Switchboard:
                     link.connection.deliver(event.data)
             case Connected():
                 self._complete(link, event)
-            case SignatureRequest():
-                self._spawn(self._sign(link, event))
+            case SignatureRequest() | DecryptionRequest():
+                self._spawn(self._use_key(link, event))
             case Closed():
                 self._finish(link, event)
 
@@ -273,7 +274,7 @@ class Switchboard:
             link,
             peer=connection.peer.uri,
             suite=connection.suite,
-            kind=connection.kind,
+            kind=connection.kind.value,
             **asdict(link.traffic),
         )
         self._announce(link, connection)
@@ -297,16 +298,14 @@ class Switchboard:
             self._lose(link, fault)
         self._run(link, _nothing)
 
-    async def _sign(self, link: Link, request: SignatureRequest) -> None:
-        signer = None if link.config.certificate is None else link.config.certificate.signer
-        signature: bytes | None = None
+    async def _use_key(self, link: Link, request: SignatureRequest | DecryptionRequest) -> None:
+        """Have a key that lives elsewhere answer, in a thread: it may take seconds."""
+        result: bytes | None = None
         try:
-            if signer is not None:
-                signature = await asyncio.to_thread(signer.sign, request.data, request.scheme)
+            result = await asyncio.to_thread(_ask_key, request)
         except Exception as fault:  # noqa: BLE001 whatever a key's driver raises, the handshake is told no
-            self._tell("signer failed", link, fault=type(fault).__name__)
-        now = self.clock.monotonic()
-        self._run(link, partial(link.association.answer, request, signature, now))
+            self._tell("key failed", link, fault=type(fault).__name__)
+        self._run(link, partial(link.association.answer, request, result, self.clock.monotonic()))
 
     # --- ends -----------------------------------------------------------------------------------
 
@@ -389,6 +388,13 @@ class Switchboard:
 
 def _closed_by_us(link: Link, reason: str, alert: AlertDescription = AlertDescription.CLOSE_NOTIFY) -> Closed:
     return Closed(ClosedBy.US, alert, reason, established=link.connection is not None)
+
+
+def _ask_key(request: SignatureRequest | DecryptionRequest) -> bytes | None:
+    credential = request.credential
+    if isinstance(request, SignatureRequest):
+        return None if credential.signer is None else credential.signer.sign(request.data, request.scheme)
+    return None if credential.decrypter is None else credential.decrypter.decrypt(request.ciphertext)
 
 
 def _nothing() -> None:

@@ -20,7 +20,7 @@ from datetime import datetime
 from enum import Enum
 
 from twoway.errors import CallerError, RefusedError
-from twoway.identity import Identity, PSKIdentity
+from twoway.identity import Identity, PSKIdentity, X509Identity
 from twoway.tickets import (
     CreationHints,
     Method,
@@ -189,6 +189,8 @@ class AccessControl:
             if peer.uri not in self._psk_defaults:
                 raise AccessRefused(AccessReason.NO_RIGHTS, peer)
             return Permit(ticket=None)
+        if not isinstance(peer, X509Identity):
+            raise AccessRefused(AccessReason.NO_RIGHTS, peer)
         if now >= peer.not_after:
             raise AccessRefused(AccessReason.CERTIFICATE_EXPIRED, peer)
         if peer.uri in self._x509_defaults:
@@ -240,7 +242,7 @@ def _wanted_scope(target: Target, method: Method) -> bytes | None:
 
 
 def _is_issued_to(ticket: Ticket, peer: Identity) -> bool:
-    if isinstance(peer, PSKIdentity) or ticket.subject != peer.uri:
+    if not isinstance(peer, X509Identity) or ticket.subject != peer.uri:
         return False
     try:
         ticket.require_holder(peer.spki)

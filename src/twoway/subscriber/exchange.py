@@ -128,7 +128,7 @@ class Exchange:
             Handshake(
                 peer=session.peer,
                 remote=connection.remote,
-                kind=connection.kind,
+                kind=connection.kind.value,
                 suite=connection.suite,
                 group=connection.group,
                 datagrams=traffic.datagrams_sent + traffic.datagrams_received,

@@ -209,9 +209,10 @@ def excerpt(text: str) -> str:
 
 
 def _require_certificate(peer: Identity, *, where: str) -> X509Identity:
-    if isinstance(peer, PSKIdentity):
-        raise RefusedError("the peer proved a pre-shared key, where a certificate is needed", where=where)
-    return peer
+    if isinstance(peer, X509Identity):
+        return peer
+    proof = "a pre-shared key" if isinstance(peer, PSKIdentity) else "no certificate"
+    raise RefusedError(f"the peer proved {proof}, where a certificate is needed", where=where)
 
 
 def _require_publisher_key(spki: bytes | None, publisher: X509Identity, *, where: str) -> None:

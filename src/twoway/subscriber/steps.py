@@ -22,7 +22,7 @@ class Handshake:
     remote: tuple[str, int]
     """Its address and UDP port."""
     kind: str
-    """``x509 mutual`` or ``psk``."""
+    """Who was authenticated: ``fully authenticated``."""
     suite: str
     """The suite's IANA name."""
     group: str | None

@@ -1,4 +1,4 @@
-"""Certificate, CertificateRequest and CertificateVerify: RFC 5246 sections 7.4.2, 7.4.4 and 7.4.8."""
+"""Certificate, CertificateRequest, CertificateVerify: RFC 5246 sections 7.4.2, 7.4.4, 7.4.8, RFC 7250."""
 
 from __future__ import annotations
 
@@ -12,13 +12,20 @@ from twoway.dtls.wire import Reader, integers, vector
 
 
 class CertificateType(IntEnum):
-    """ClientCertificateType, RFC 5246 section 7.4.4 and RFC 8422 section 5.5."""
+    """What a Certificate message holds: RFC 7250 section 3, in IANA's registry of certificate types."""
+
+    X509 = 0
+    RAW_PUBLIC_KEY = 2
+
+
+class ClientCertificateType(IntEnum):
+    """RFC 5246 section 7.4.4 and RFC 8422 section 5.5; the latter stands for EdDSA, too."""
 
     RSA_SIGN = 1
     ECDSA_SIGN = 64
 
     @classmethod
-    def of(cls, public_key: PublicKeyTypes) -> CertificateType:
+    def of(cls, public_key: PublicKeyTypes) -> ClientCertificateType:
         """The type of a certificate with this key."""
         return cls.RSA_SIGN if isinstance(public_key, rsa.RSAPublicKey) else cls.ECDSA_SIGN
 
@@ -43,6 +50,28 @@ class Certificate:
     def encode(self) -> bytes:
         """Write the body."""
         return vector(3, b"".join(vector(3, certificate) for certificate in self.chain))
+
+
+@dataclass(frozen=True)
+class RawPublicKey:
+    """struct Certificate of type RawPublicKey: ASN.1_subjectPublicKeyInfo<1..2^24-1> (RFC 7250 section 3).
+
+    A client that has no key sends an empty vector, as it does with certificates.
+    """
+
+    spki: bytes = field(repr=False)
+
+    @classmethod
+    def parse_untrusted(cls, body: bytes) -> RawPublicKey:
+        """Take a body apart."""
+        reader = Reader(body, "Certificate")
+        message = cls(reader.vector_untrusted(3))
+        reader.end_untrusted()
+        return message
+
+    def encode(self) -> bytes:
+        """Write the body."""
+        return vector(3, self.spki)
 
 
 @dataclass(frozen=True)
