@@ -18,10 +18,16 @@ class Limits:
     """The share of one IPv4 address or one IPv6 /64, so that one host cannot keep all others out."""
     associations: int = 10_000
     """Associations in all, complete or not, accepted or opened by us."""
+    associations_per_host: int = 2_500
+    """The share of one IPv4 address or one IPv6 /64 in the associations that peers opened. Behind one address
+    there may be a whole site of sensors."""
     idle_timeout: float = 3600.0
     """Seconds without an authenticated record from the peer until an association is closed. A sensor that
     speaks once an hour shakes hands once an hour."""
 
     def __post_init__(self) -> None:
-        if min(self.half_open, self.half_open_per_host, self.associations) < 1 or self.idle_timeout <= 0:
+        if (
+            min(self.half_open, self.half_open_per_host, self.associations, self.associations_per_host) < 1
+            or self.idle_timeout <= 0
+        ):
             raise CallerError("every limit of an endpoint is a positive number")

@@ -23,6 +23,7 @@ class LinkTable:
         self._count = 0
         self._half_open: set[Link] = set()
         self._half_open_by_network: Counter[bytes] = Counter()
+        self._accepted_by_network: Counter[bytes] = Counter()
 
     def __len__(self) -> int:
         return self._count
@@ -49,6 +50,8 @@ class LinkTable:
             return "half-open handshakes"
         if self._half_open_by_network[packed_network(address)] >= self._limits.half_open_per_host:
             return "half-open handshakes of one host"
+        if self._accepted_by_network[packed_network(address)] >= self._limits.associations_per_host:
+            return "associations of one host"
         return None
 
     def add(self, link: Link) -> None:
@@ -58,23 +61,30 @@ class LinkTable:
         if not link.outgoing:
             self._half_open.add(link)
             self._half_open_by_network[packed_network(link.address)] += 1
+            self._accepted_by_network[packed_network(link.address)] += 1
 
     def complete(self, link: Link) -> None:
         """Note that a link's handshake is complete: it is not half-open any more."""
         if link not in self._half_open:
             return
         self._half_open.discard(link)
-        network = packed_network(link.address)
-        self._half_open_by_network[network] -= 1
-        if not self._half_open_by_network[network]:
-            del self._half_open_by_network[network]
+        _take_one(self._half_open_by_network, packed_network(link.address))
 
     def remove(self, link: Link) -> None:
         """Forget a link."""
         self.complete(link)
         self._count -= 1
+        if not link.outgoing:
+            _take_one(self._accepted_by_network, packed_network(link.address))
         rest = tuple(other for other in self._links[link.address] if other is not link)
         if rest:
             self._links[link.address] = rest
         else:
             del self._links[link.address]
+
+
+def _take_one(counter: Counter[bytes], network: bytes) -> None:
+    """Count one less; what is down to nothing is forgotten, for the network chooses the keys."""
+    counter[network] -= 1
+    if not counter[network]:
+        del counter[network]
