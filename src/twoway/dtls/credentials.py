@@ -23,7 +23,13 @@ from twoway.dtls.messages.certificates import Certificate, CertificateType, RawP
 from twoway.dtls.signatures import PrivateKey
 from twoway.errors import ConfigurationError
 from twoway.identity import RawPublicKeyIdentity, X509Identity
-from twoway.pki import CertificateReason, CertificateRejected, Purpose, TrustStore
+from twoway.pki import (
+    CertificateReason,
+    CertificateRejected,
+    Purpose,
+    TrustStore,
+    private_key_from_pem,
+)
 
 MAX_PSK_BYTES = 64
 """RFC 4279 section 5.3 asks for at least 64 to be supported; longer ones gain nothing."""
@@ -73,6 +79,24 @@ class CertificateCredential:
             raise ConfigurationError("a certificate credential needs at least one certificate")
         if self.private_key is not None and self.private_key.public_key() != self.public_key:
             raise ConfigurationError("the private key is not the key of the certificate")
+
+    @classmethod
+    def from_pem(cls, chain: bytes, private_key: bytes) -> CertificateCredential:
+        """Read a credential from PEM.
+
+        Args:
+            chain: certificates, leaf first.
+            private_key: the leaf's key, unencrypted.
+
+        Raises:
+            ConfigurationError: one of them is not that, or they do not belong together.
+        """
+        try:
+            certificates = x509.load_pem_x509_certificates(chain)
+        except ValueError:
+            raise ConfigurationError("this is not a certificate chain in PEM") from None
+        key = private_key_from_pem(private_key, where="private key")
+        return cls(tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates), key)
 
     @cached_property
     def public_key(self) -> PublicKeyTypes:

@@ -12,7 +12,7 @@ disk, both in files that the operator names: identity folders and the CA's home.
 
 from twoway.pki.authority import LEAF_LIFETIME, CertificateAuthority
 from twoway.pki.chains import CHAIN_BYTES_MAX, CHAIN_CERTIFICATES_MAX
-from twoway.pki.keys import KeyKind, PrivateKey
+from twoway.pki.keys import KeyKind, PrivateKey, private_key_from_pem
 from twoway.pki.ledger import LedgerEntry, latest_by_uri, read_ledger
 from twoway.pki.rejection import CertificateReason, CertificateRejected
 from twoway.pki.roles import Purpose, Role
@@ -34,6 +34,7 @@ __all__ = [
     "StoredIdentity",
     "TrustStore",
     "latest_by_uri",
+    "private_key_from_pem",
     "read_chain",
     "read_identity",
     "read_ledger",
