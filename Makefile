@@ -1,6 +1,6 @@
 # What a person does with this checkout. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit bench set-up system-packages lock clean
+.PHONY: help demo test check lint types layers unit bench states set-up system-packages lock clean
 
 RUN := .venv/bin
 # Two workers suit two cores; the tests of lossy wires are bound by the processor, the peers' by waiting.
@@ -31,6 +31,9 @@ unit: set-up ## pytest alone
 
 bench: set-up ## handshakes and round trips a second, beside pyOpenSSL where that is installed
 	@$(RUN)/python bench/handshakes.py
+
+states: set-up ## draw docs/states.md from the code
+	@PYTHONPATH=tests/support $(RUN)/python tests/support/state_table.py
 
 set-up:
 	@scripts/set-up

@@ -19,7 +19,6 @@ import typer.main
 
 import twoway
 from twoway.cli.app import app
-from twoway.dtls.states import ClientState, ServerState
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(twoway.__file__).parent
@@ -263,17 +262,6 @@ def test_each_limit_is_what_the_architecture_says():
         for part in name.strip("`").split("."):
             found = getattr(found, part)
         assert found == int(value), f"{module} {name}"
-
-
-STATES = [("client state", ClientState), ("server state", ServerState)]
-
-
-@pytest.mark.parametrize(("heading", "states"), STATES)
-def test_the_tables_of_states_name_every_state_in_order(heading, states):
-    named = [row[0].strip("`") for row in table(ARCHITECTURE, heading) if row[0]]
-    assert named == [state.name for state in states]
-    for row in table(ARCHITECTURE, heading):
-        assert set(re.findall(r"`([A-Z_]+)`", row[2])) <= {state.name for state in states}
 
 
 def test_the_index_of_decisions_lists_each_of_them_under_its_title():

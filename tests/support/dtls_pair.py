@@ -27,6 +27,7 @@ from twoway.dtls import (
     Closed,
     Connected,
     DataReceived,
+    DecryptionRequest,
     DTLSConfig,
     Event,
     HelloGate,
@@ -165,7 +166,7 @@ class Pair:
         if client_handshake is not None:
             rogue = client_handshake(self._surroundings(client), self.client.association)
             self.client.association._handshake = self.client.association._client = rogue
-        self.signer: Callable[[SignatureRequest], bytes | None] | None = None
+        self.signer: Callable[[SignatureRequest | DecryptionRequest], bytes | None] | None = None
 
     def start(self) -> None:
         self.client.association.start(self.now)
@@ -227,7 +228,7 @@ class Pair:
             if event is None:
                 return
             side.events.append(event)
-            if isinstance(event, SignatureRequest) and self.signer is not None:
+            if isinstance(event, SignatureRequest | DecryptionRequest) and self.signer:
                 side.association.answer(event, self.signer(event), self.now)
 
     def _knock(self, data: bytes) -> None:
