@@ -1,6 +1,6 @@
 # What a person does with this checkout. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit bench states set-up system-packages lock clean
+.PHONY: help demo test check lint types layers unit bench fuzz states set-up system-packages lock clean
 
 RUN := .venv/bin
 # Two workers suit two cores; the tests of lossy wires are bound by the processor, the peers' by waiting.
@@ -31,6 +31,13 @@ unit: set-up ## pytest alone
 
 bench: set-up ## handshakes and round trips a second, beside pyOpenSSL where that is installed
 	@$(RUN)/python bench/handshakes.py
+
+# Seconds for each of the fuzz targets.
+SECONDS_EACH ?= 60
+
+fuzz: set-up ## fuzz the DTLS engine, a minute each target: make fuzz SECONDS_EACH=600
+	@for target in codecs gate datagrams; do \
+	  $(RUN)/python tests/fuzz/run.py $$target --seconds $(SECONDS_EACH) || exit 1; done
 
 states: set-up ## draw docs/states.md from the code
 	@PYTHONPATH=tests/support $(RUN)/python tests/support/state_table.py
