@@ -7,7 +7,7 @@ and time are in :mod:`twoway.net`.
 from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
 from twoway.dtls.association import Association
 from twoway.dtls.config import DTLSConfig, Legacy2013Profile
-from twoway.dtls.cookie import AcceptedHello, HelloGate, HelloVerify, may_be_client_hello
+from twoway.dtls.cookie import AcceptedHello, HelloGate, HelloUnfinished, HelloVerify, may_be_client_hello
 from twoway.dtls.credentials import (
     CertificateCredential,
     Credential,
@@ -50,6 +50,7 @@ __all__ = [
     "HandshakeFailure",
     "HandshakeKind",
     "HelloGate",
+    "HelloUnfinished",
     "HelloVerify",
     "KeyExchange",
     "Legacy2013Profile",

@@ -28,13 +28,16 @@ class Fate(Enum):
     """What became of a fragment."""
 
     KEPT = "kept"
+    """It brought something new."""
+    KNOWN = "known"
+    """All of it was there already."""
     REPEATED = "repeated"
     """Of a message that was delivered before: the peer sends its last flight again."""
     DROPPED = "dropped"
     """Beyond the bounds; the peer's retransmission brings it again."""
 
 
-class _Assembly:
+class Assembly:
     """One message that is not whole yet: its bytes, and which of them have come."""
 
     __slots__ = ("_data", "_gaps", "kind", "length")
@@ -45,12 +48,9 @@ class _Assembly:
         self._data = bytearray(length)
         self._gaps: list[tuple[int, int]] = [(0, length)] if length else []
 
-    def fill(self, offset: int, data: bytes) -> bool:
-        """Put bytes in place; what came first stays (a later overlap cannot change it).
-
-        Returns:
-            Whether they were taken; not if that would leave too many gaps.
-        """
+    def fill(self, offset: int, data: bytes) -> Fate:
+        """Put bytes in place; what came first stays (a later overlap cannot change it). They are dropped if
+        that would leave too many gaps."""
         end = offset + len(data)
         gaps: list[tuple[int, int]] = []
         filled: list[tuple[int, int]] = []
@@ -62,11 +62,22 @@ class _Assembly:
             filled.append((start, stop))
             gaps += [piece for piece in ((low, start), (stop, high)) if piece[0] < piece[1]]
         if len(gaps) > MAX_GAPS:
-            return False
+            return Fate.DROPPED
         for start, stop in filled:
             self._data[start:stop] = data[start - offset : stop - offset]
         self._gaps = gaps
-        return True
+        return Fate.KEPT if filled else Fate.KNOWN
+
+    def contradicts(self, offset: int, data: bytes) -> bool:
+        """Tell whether bytes differ from what is there already."""
+        end = offset + len(data)
+        position = offset
+        for low, high in [*self._gaps, (end, end)]:
+            stop = min(low, end)
+            if position < stop and self._data[position:stop] != data[position - offset : stop - offset]:
+                return True
+            position = max(position, high)
+        return False
 
     @property
     def body(self) -> bytes | None:
@@ -85,7 +96,7 @@ class Reassembler:
 
     def __init__(self, next_seq: int) -> None:
         self.next_seq = next_seq
-        self._assemblies: dict[int, _Assembly] = {}
+        self._assemblies: dict[int, Assembly] = {}
 
     def add(self, fragment: Fragment) -> Fate:
         """Take a fragment in."""
@@ -98,8 +109,10 @@ class Reassembler:
             self._assemblies.pop(fragment.message_seq, None)
             if not self._has_room(fragment):
                 return Fate.DROPPED
-            assembly = self._assemblies[fragment.message_seq] = _Assembly(fragment.type, fragment.length)
-        return Fate.KEPT if assembly.fill(fragment.offset, fragment.data) else Fate.DROPPED
+            assembly = self._assemblies[fragment.message_seq] = Assembly(fragment.type, fragment.length)
+            assembly.fill(fragment.offset, fragment.data)
+            return Fate.KEPT
+        return assembly.fill(fragment.offset, fragment.data)
 
     def next_message(self) -> HandshakeMessage | None:
         """Deliver the next message if it is whole."""

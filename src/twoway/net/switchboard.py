@@ -9,6 +9,8 @@ Rules that hold here:
 
 - An address that is not known costs no memory: the gate answers it without keeping anything, and only a
   hello with a valid cookie makes an association, if there is room (:class:`~twoway.net.Limits`).
+- Of a hello in fragments the gate keeps a little for a short time (:mod:`twoway.dtls.bench`). No association
+  sees them one by one, whoever's they are: one that waits for a repeated hello is handed the whole of it.
 - A hello from an address that is known goes through the same gate and starts an association beside the
   old one, which goes only when the new one is complete (RFC 6347 section 4.2.8). Meanwhile both get every
   datagram but hellos; what is not protected with an association's keys is nothing to it.
@@ -39,6 +41,7 @@ from twoway.dtls import (
     DTLSConfig,
     Event,
     HelloGate,
+    HelloUnfinished,
     HelloVerify,
     SignatureRequest,
     may_be_client_hello,
@@ -156,13 +159,15 @@ class Switchboard:
         match answer:
             case None:
                 self._drop("malformed hello", address)
+            case HelloUnfinished():
+                self.counters["pieces of hellos"] += 1
             case HelloVerify():
                 self.counters["cookies sent"] += 1
                 self.wire.send(answer.datagram, address)
             case AcceptedHello():
                 for link in self.links.at(address):
                     if link.hello_random == answer.hello.random:
-                        self._feed(link, datagram)
+                        self._feed(link, answer.datagram)
                         return
                 newcomer = self._welcome(answer, address, accept)
                 if newcomer is not None:
