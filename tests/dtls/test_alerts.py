@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dtls_cases import KINDS, pair_of, say_protected
 
-from twoway.dtls import AlertDescription, AlertLevel, ClosedBy
+from twoway.dtls import AlertDescription, AlertLevel, ClosedBy, Retransmission
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
 from twoway.dtls.record import DTLS_1_2, ContentType, encode_record
 from twoway.errors import CallerError
@@ -214,7 +214,9 @@ def test_a_warning_before_there_are_keys_ends_nothing(kind):
 @EVERY_KIND
 def test_once_the_peer_has_changed_over_its_unprotected_alerts_count_no_more(kind):
     """The server has read ChangeCipherSpec; the Finished behind it is lost."""
-    pair = pair_of(kind, lambda sent: [(0.0, without_epoch_1(sent.data))], flight_retries=0)
+    pair = pair_of(
+        kind, lambda sent: [(0.0, without_epoch_1(sent.data))], retransmission=Retransmission(retries=0)
+    )
     pair.start()
     pair.run(until=0.2)
     pair.deliver(unprotected(FATAL, AlertDescription.UNKNOWN_CA), to_server=True)

@@ -38,10 +38,6 @@ def test_without_any_credential_there_is_nothing_to_speak_with():
     [
         {"mtu_bytes": MIN_MTU_BYTES - 1},
         {"mtu_bytes": MAX_MTU_BYTES + 1},
-        {"flight_initial_timeout": 0.0},
-        {"flight_initial_timeout": -1.0},
-        {"flight_initial_timeout": 61.0},
-        {"flight_retries": -1},
         {"groups": ()},
         {"signature_schemes": ()},
         {"suites": ()},

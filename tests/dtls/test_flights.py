@@ -9,7 +9,7 @@ from dtls_pair import Pair, client_config, psk_client_config, psk_server_config,
 from small_pki import small_pki
 
 from twoway.dtls.config import MIN_MTU_BYTES
-from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY, Flight, FlightItem, RetransmissionTimer
+from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY, Flight, FlightItem
 from twoway.dtls.messages.handshake import HandshakeMessage, parse_fragments_untrusted
 from twoway.dtls.reassembly import Reassembler
 from twoway.dtls.record import HEADER_BYTES, ContentType
@@ -78,41 +78,3 @@ def test_a_handshake_succeeds_at_every_mtu_that_can_be_configured(kind, mtu):
     }
     pair = Pair(*configs[kind]).connect()
     assert max(len(datagram.data) for datagram in pair.sent) <= mtu
-
-
-# --- the timer --------------------------------------------------------------------------------------------
-
-
-def test_the_timer_doubles_until_its_maximum_and_ends_after_its_retries():
-    timer = RetransmissionTimer(1.0, 10.0, retries=6)
-    timer.start(100.0)
-    deadlines = [timer.deadline]
-    while timer.back_off(timer.deadline):
-        deadlines.append(timer.deadline)
-    assert [later - earlier for earlier, later in zip([100.0, *deadlines], deadlines, strict=False)] == [
-        1.0,
-        2.0,
-        4.0,
-        8.0,
-        10.0,
-        10.0,
-        10.0,
-    ]
-    assert timer.deadline is None
-
-
-def test_a_new_flight_begins_with_the_first_timeout_and_all_retries():
-    timer = RetransmissionTimer(1.0, 60.0, retries=1)
-    timer.start(0.0)
-    assert timer.back_off(1.0)
-    assert not timer.back_off(3.0)
-    timer.start(5.0)
-    assert timer.deadline == 6.0
-    assert timer.back_off(6.0)
-
-
-def test_a_stopped_timer_has_no_deadline():
-    timer = RetransmissionTimer(1.0, 60.0, retries=6)
-    timer.start(0.0)
-    timer.stop()
-    assert timer.deadline is None

@@ -6,6 +6,8 @@ import pytest
 from dtls_cases import KINDS, datagrams, pair_of
 from dtls_wires import delay, duplicate, lose, lossy, reverse_flights
 
+from twoway.dtls import Retransmission
+
 CASES = [(kind, mtu) for kind in KINDS for mtu in (1200, 256)]
 EVERY = pytest.mark.parametrize(("kind", "mtu"), CASES)
 
@@ -54,7 +56,9 @@ def test_any_two_neighbours_may_change_places(kind, mtu):
 
 @EVERY
 def test_flights_may_arrive_backwards(kind, mtu):
-    pair = pair_of(kind, reverse_flights(), mtu_bytes=mtu, flight_initial_timeout=2.0).connect()
+    pair = pair_of(
+        kind, reverse_flights(), mtu_bytes=mtu, retransmission=Retransmission(initial=2.0)
+    ).connect()
     assert pair.works()
     assert not pair.client.counters["flights resent"] + pair.server.counters["flights resent"]
 

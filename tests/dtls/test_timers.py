@@ -7,7 +7,7 @@ from dtls_cases import KINDS, configs, pair_of
 from dtls_pair import LATENCY, Pair
 from dtls_wires import silence_from
 
-from twoway.dtls import ClosedBy
+from twoway.dtls import ClosedBy, Retransmission
 from twoway.dtls.messages.handshake import HandshakeMessage, parse_fragments_untrusted
 from twoway.dtls.record import encode_record
 from twoway.errors import CallerError
@@ -31,7 +31,7 @@ def hello_times(pair) -> list[float]:
 
 
 def test_a_client_that_nobody_answers_doubles_its_patience_and_gives_up():
-    pair = pair_of("p-256", handshake_timeout=1000.0)
+    pair = pair_of("p-256", handshake_timeout=1000.0, retransmission=Retransmission(retries=6))
     assert hello_times(pair) == [0, 1, 3, 7, 15, 31, 63]
     assert pair.client.closed.by is ClosedBy.TIMEOUT
     assert pair.client.closed.alert is None
@@ -40,13 +40,13 @@ def test_a_client_that_nobody_answers_doubles_its_patience_and_gives_up():
 
 
 def test_the_maximum_ends_the_doubling():
-    pair = pair_of("psk", flight_initial_timeout=0.5, flight_max_timeout=1.5, flight_retries=4)
+    pair = pair_of("psk", retransmission=Retransmission(initial=0.5, cap=1.5, retries=4))
     assert hello_times(pair) == [0, 0.5, 1.5, 3.0, 4.5]
     assert pair.now == 6.0
 
 
 def test_without_retries_one_flight_is_all():
-    pair = pair_of("psk", flight_retries=0)
+    pair = pair_of("psk", retransmission=Retransmission(retries=0))
     assert hello_times(pair) == [0]
     assert pair.now == 1.0
 
@@ -60,7 +60,7 @@ def test_the_whole_handshake_has_a_timeout_of_its_own():
 
 @EVERY_KIND
 def test_a_server_whose_client_vanishes_gives_up_as_well(kind):
-    pair = pair_of(kind, handshake_timeout=1000.0)
+    pair = pair_of(kind, handshake_timeout=1000.0, retransmission=Retransmission(retries=6))
     pair.start()
     pair.run(until=0.035)
     pair.wire = lambda sent: []
@@ -73,7 +73,7 @@ def test_a_server_whose_client_vanishes_gives_up_as_well(kind):
 
 @EVERY_KIND
 def test_no_number_of_retries_prolongs_the_handshake(kind):
-    pair = pair_of(kind, handshake_timeout=5.0, flight_retries=100, flight_max_timeout=1.0)
+    pair = pair_of(kind, handshake_timeout=5.0, retransmission=Retransmission(retries=100, cap=1.0))
     pair.start()
     pair.run(until=0.035)
     pair.wire = silence_from(side_is_server=False)
@@ -133,7 +133,7 @@ def test_replayed_repetitions_of_the_final_flight_are_not_answered(kind):
 def test_a_client_that_is_connected_answers_no_repetition(kind):
     pair = pair_of(kind).connect()
     sent = len(pair.sent)
-    pair.server.association._resend("as if flight 5 had come again")
+    pair.server.association._sender.resend()  # As if flight 5 had come again.
     pair.run()
     assert len(pair.sent) == sent + 1
     assert pair.works()
@@ -158,7 +158,7 @@ def test_forged_repetitions_cannot_make_a_server_send_without_end(kind):
 def test_only_the_end_of_a_repeated_flight_is_answered(kind):
     """At a small MTU flight 4 is many datagrams. Flight 5 is lost, the server repeats flight 4 (its timer is
     the shorter one), and the client answers that once."""
-    client, _ = configs(kind, mtu_bytes=180, flight_initial_timeout=30.0)
+    client, _ = configs(kind, mtu_bytes=180, retransmission=Retransmission(initial=30.0))
     _, server = configs(kind, mtu_bytes=180)
     pair = Pair(client, server)
     pair.wire = lambda sent: (

@@ -30,8 +30,12 @@ from twoway.dtls.groups import NamedGroup
 from twoway.dtls.kinds import HandshakeKind
 from twoway.dtls.signatures import SignatureScheme
 from twoway.dtls.suites import CipherSuite, KeyExchange
+from twoway.dtls.timers import LINK_MEASURED, RFC6347, RFC7925, Retransmission
 
 __all__ = [
+    "LINK_MEASURED",
+    "RFC6347",
+    "RFC7925",
     "AcceptedHello",
     "AlertDescription",
     "AlertLevel",
@@ -58,6 +62,7 @@ __all__ = [
     "PSKCredential",
     "PSKLookup",
     "RawKeyCredential",
+    "Retransmission",
     "SignatureRequest",
     "SignatureScheme",
     "Signer",

@@ -30,18 +30,12 @@ from twoway.dtls.handshake import Handshake, Surroundings
 from twoway.dtls.messages.handshake import Fragment, HandshakeType, parse_fragments_untrusted
 from twoway.dtls.protection import Protection, RecordRejected, RecordUnreadable
 from twoway.dtls.reassembly import Fate
-from twoway.dtls.receiving import Receiver
-from twoway.dtls.record import (
-    DTLS_1_0,
-    DTLS_1_2,
-    MAX_PLAINTEXT_BYTES,
-    ContentType,
-    Record,
-    split_datagram_untrusted,
-)
+from twoway.dtls.receiving import Receiver, RecordOverflow
+from twoway.dtls.record import DTLS_1_0, DTLS_1_2, ContentType, Record, split_datagram_untrusted
 from twoway.dtls.sending import Sender
 from twoway.dtls.server import ServerHandshake
 from twoway.dtls.states import State
+from twoway.dtls.timers import Due
 from twoway.errors import CallerError
 from twoway.identity import Identity
 from twoway.trace import Trace, TraceEvent, ignore
@@ -170,6 +164,12 @@ class Association:
         """Whether it is over."""
         return self._closed is not None
 
+    @property
+    def round_trip(self) -> float | None:
+        """The link's smoothed round trip in seconds, the peer's computing included, as the handshake measured
+        it (RFC 6298); before that what the configuration says; None if nothing is known."""
+        return self._sender.round_trip
+
     def datagrams_to_send(self) -> list[bytes]:
         """Return what to send now, in order, and forget it."""
         return self._sender.collect()
@@ -217,18 +217,18 @@ class Association:
         if deadline is None or now < deadline:
             return
         assert self._started_at is not None
-        if now >= self._started_at + self._config.handshake_timeout:
+        is_over = now >= self._started_at + self._config.handshake_timeout
+        due = Due.NOTHING if is_over else self._sender.handle_timer(now)
+        if due is Due.NOTHING:
             self._give_up()
-        elif self._sender.back_off(now):
-            self._resend("no answer in time")
         else:
-            self._give_up()
+            self._note_resent(due, "no answer in time")
 
     def send(self, data: bytes) -> None:
         """Send one record of application data.
 
         Args:
-            data: at most 2**14 bytes; one call is one record is one datagram.
+            data: at most 2**14 bytes, or what the peer allows; one call is one record is one datagram.
 
         Raises:
             CallerError: not connected, closed, or too long.
@@ -237,8 +237,10 @@ class Association:
             raise CallerError("the association is not connected")
         if not self._sender.has_room_for_data:
             raise CallerError("the association's sequence numbers are used up", remedy="connect again")
-        if len(data) > MAX_PLAINTEXT_BYTES:
-            raise CallerError(f"a record holds {MAX_PLAINTEXT_BYTES} bytes, not {len(data)}")
+        if len(data) > self._sender.limit_bytes:
+            raise CallerError(
+                f"a record to this peer holds {self._sender.limit_bytes} bytes, not {len(data)}"
+            )
         self._sender.send(ContentType.APPLICATION_DATA, data)
 
     def answer(self, request: SignatureRequest | DecryptionRequest, result: bytes | None, now: float) -> None:
@@ -281,13 +283,17 @@ class Association:
     def _receive_record(self, record: Record) -> None:
         try:
             plaintext = self._receiver.open_untrusted(record)
+        except RecordOverflow as overflow:
+            self._fail(AlertDescription.RECORD_OVERFLOW, str(overflow))
         except RecordUnreadable as unreadable:
             self._drop(str(unreadable))
             self._suspect_keys()
         except RecordRejected as rejected:
             self._drop(str(rejected))
         else:
-            if plaintext is not None:
+            if plaintext is None:
+                self._sender.hear(self._now)  # It belongs to the flight that answers ours.
+            else:
                 self._take(record, plaintext)
 
     def _take(self, record: Record, plaintext: bytes) -> None:
@@ -349,7 +355,9 @@ class Association:
             self._drop("ChangeCipherSpec out of place")
             return
         # It carries no message_seq: one that overtook the messages before it waits until they are there.
-        self._change_cipher_spec_came = True
+        if not self._change_cipher_spec_came:
+            self._change_cipher_spec_came = True
+            self._sender.hear(self._now)
         self._advance()
 
     # --- handshake messages in ------------------------------------------------------------------
@@ -369,7 +377,9 @@ class Association:
 
     def _receive_fragment(self, fragment: Fragment) -> None:
         fate = self._receiver.messages.add(fragment)
-        if fate is Fate.DROPPED:
+        if fate is Fate.KEPT:
+            self._sender.hear(self._now)
+        elif fate is Fate.DROPPED:
             self._drop("handshake fragment beyond the bounds")
         elif fate is Fate.REPEATED:
             self._note_repetition(fragment)
@@ -394,8 +404,11 @@ class Association:
         is_end_of_flight = fragment.message_seq == self._receiver.messages.next_seq - 1 and fragment.is_last
         if not is_end_of_flight or not self._sender.has_flight:
             return
-        if self._connected or self._sender.spend_repeat():
-            self._resend("the peer repeated its flight")
+        if self._connected:
+            self._sender.resend()
+        elif not self._sender.answer_repetition(self._now):
+            return
+        self._note_resent(Due.FLIGHT, "the peer repeated its flight")
 
     def _advance(self) -> None:
         """Hand over whatever has become whole and in order, and change over when it is time."""
@@ -447,8 +460,7 @@ class Association:
     def complete(self, connected: Connected) -> None:
         """The handshake is good (see :class:`~twoway.dtls.handshake.Link`)."""
         self._connected = connected
-        if self._client:
-            self._sender.forget_flight()  # The server's Finished shows that all of ours came through.
+        self._sender.complete()
         self._events.append(connected)
         self._tell("connected", suite=connected.suite, peer=connected.peer.uri)
 
@@ -460,10 +472,10 @@ class Association:
 
     # --- records out ----------------------------------------------------------------------------
 
-    def _resend(self, why: str) -> None:
-        self.counters["flights resent"] += 1
-        self._tell("flight resent", why=why)
-        self._sender.resend()
+    def _note_resent(self, due: Due, why: str) -> None:
+        is_flight = due is Due.FLIGHT
+        self.counters["flights resent" if is_flight else "reminders sent"] += 1
+        self._tell("flight resent" if is_flight else "reminder sent", why=why)
 
     def _send_alert(self, level: AlertLevel, alert: AlertDescription) -> None:
         self._tell("alert sent", alert=alert.label, level=level.value)

@@ -1,4 +1,4 @@
-"""Flights: what was sent together, how it is cut into datagrams, and when it is sent again.
+"""Flights: what was sent together, and how it is cut into datagrams.
 
 RFC 6347 section 4.2.4. A flight is kept as messages, not as bytes: every transmission makes new records
 with new sequence numbers, so a retransmission can never repeat a nonce.
@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from twoway.dtls.messages.handshake import HEADER_BYTES as MESSAGE_HEADER_BYTES
-from twoway.dtls.messages.handshake import HandshakeMessage
+from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
 from twoway.dtls.record import HEADER_BYTES as RECORD_HEADER_BYTES
-from twoway.dtls.record import ContentType
+from twoway.dtls.record import MAX_PLAINTEXT_BYTES, MAX_RECORDS_IN_DATAGRAM, ContentType
 
 CHANGE_CIPHER_SPEC_BODY: Final = b"\x01"  # RFC 5246 section 7.1
 MIN_FRAGMENT_BYTES: Final = 32
 """A message is not begun in the rest of a datagram that has room for less of it."""
+
+
+def smallest_mtu_bytes(overhead_bytes: int) -> int:
+    """Return the smallest datagram that carries any message: one byte of it, both headers, and what
+    protection adds. Where nothing is added this is 26 bytes, with a tag of 16 bytes it is 50."""
+    return RECORD_HEADER_BYTES + overhead_bytes + MESSAGE_HEADER_BYTES + 1
 
 
 class FlightItem(NamedTuple):
@@ -44,12 +50,27 @@ class Flight:
     """Whether the peer's next flight answers it. The last flight has no answer: it is only sent again
     when the peer, by sending its own again, shows that it did not come through."""
 
-    def pack(self, mtu_bytes: int, overhead_bytes: Callable[[int], int]) -> Iterator[list[Piece]]:
+    @property
+    def is_answer_last(self) -> bool:
+        """Whether the answer is the peer's last flight, which it has no timer for. The second Finished ends a
+        handshake, so it is if ours is in this one."""
+        return any(item.message and item.message.type == HandshakeType.FINISHED for item in self.items)
+
+    @property
+    def reminder(self) -> Flight:
+        """Its last message alone. To a peer that has the flight it says: I have not got all of your answer.
+        Its end stands for the whole flight (see :meth:`Association._note_repetition`)."""
+        return Flight(self.items[-1:], self.awaits_answer)
+
+    def pack(
+        self, mtu_bytes: int, overhead_bytes: Callable[[int], int], limit_bytes: int = MAX_PLAINTEXT_BYTES
+    ) -> Iterator[list[Piece]]:
         """Cut the flight into datagrams.
 
         Args:
-            mtu_bytes: the largest datagram.
+            mtu_bytes: the largest datagram; at least :func:`smallest_mtu_bytes` of each epoch's overhead.
             overhead_bytes: what protection adds to a record of an epoch.
+            limit_bytes: the largest plaintext of a record.
 
         Yields:
             For each datagram its pieces, in order.
@@ -60,76 +81,34 @@ class Flight:
             offset = 0
             while True:
                 headers = RECORD_HEADER_BYTES + overhead_bytes(item.epoch)
-                piece, offset, is_last = _next_piece(item, offset, room - headers)
-                if piece is None:
+                wanted = _wanted_bytes(item, offset) if datagram else 1
+                size = min(room - headers, limit_bytes)
+                if size < wanted or len(datagram) == MAX_RECORDS_IN_DATAGRAM:
+                    assert datagram, "the MTU is too small for a record"
                     yield datagram
                     datagram, room = [], mtu_bytes
                     continue
+                piece, offset = _next_piece(item, offset, size)
                 datagram.append(piece)
                 room -= headers + len(piece.plaintext)
-                if is_last:
+                if item.message is None or offset == len(item.message.body):
                     break
         yield datagram
 
 
-def _next_piece(item: FlightItem, offset: int, room: int) -> tuple[Piece | None, int, bool]:
-    """Return the piece from ``offset`` that fits into ``room`` (None if none does), the next offset, and
-    whether the item is complete with it."""
+def _wanted_bytes(item: FlightItem, offset: int) -> int:
+    """How much room a datagram that holds something already must have for the item to be put into it as
+    well."""
     if item.message is None:
-        if room < len(CHANGE_CIPHER_SPEC_BODY):
-            return None, offset, False
-        return Piece(item.epoch, ContentType.CHANGE_CIPHER_SPEC, CHANGE_CIPHER_SPEC_BODY), offset, True
-    left = len(item.message.body) - offset
-    room -= MESSAGE_HEADER_BYTES
-    if room < min(left, MIN_FRAGMENT_BYTES):
-        return None, offset, False
-    taken = min(left, room)
+        return len(CHANGE_CIPHER_SPEC_BODY)
+    return MESSAGE_HEADER_BYTES + min(len(item.message.body) - offset, MIN_FRAGMENT_BYTES)
+
+
+def _next_piece(item: FlightItem, offset: int, size: int) -> tuple[Piece, int]:
+    """Return the piece from ``offset`` that fits into ``size`` bytes, and the next offset."""
+    if item.message is None:
+        return Piece(item.epoch, ContentType.CHANGE_CIPHER_SPEC, CHANGE_CIPHER_SPEC_BODY), offset
+    taken = min(len(item.message.body) - offset, size - MESSAGE_HEADER_BYTES)
+    assert taken > 0 or not item.message.body, "the MTU is too small for a fragment"
     plaintext = item.message.fragment(offset, taken)
-    return Piece(item.epoch, ContentType.HANDSHAKE, plaintext), offset + taken, taken == left
-
-
-class RetransmissionTimer:
-    """The doubling timer of RFC 6347 section 4.2.4.1.
-
-    Args:
-        initial_timeout: seconds before the first retransmission.
-        max_timeout: where the doubling ends.
-        retries: how many retransmissions of one flight there may be because the time was up, and as many
-            again because the peer repeated its own. Before there are keys anybody can forge a repetition;
-            two budgets keep forgeries from using up the timer's.
-    """
-
-    __slots__ = ("_initial", "_max", "_repeats_left", "_retries", "_retries_left", "_timeout", "deadline")
-
-    def __init__(self, initial_timeout: float, max_timeout: float, retries: int) -> None:
-        self._initial = self._timeout = initial_timeout
-        self._max = max_timeout
-        self._retries = self._retries_left = self._repeats_left = retries
-        self.deadline: float | None = None
-
-    def start(self, now: float) -> None:
-        """A new flight was sent and waits for its answer."""
-        self._timeout = self._initial
-        self._retries_left = self._repeats_left = self._retries
-        self.deadline = now + self._timeout
-
-    def stop(self) -> None:
-        """The answer is there, or none is expected."""
-        self.deadline = None
-
-    def back_off(self, now: float) -> bool:
-        """The time is up: tell whether to send again, and double the time until the next."""
-        if self._retries_left == 0:
-            self.deadline = None
-            return False
-        self._retries_left -= 1
-        self._timeout = min(self._timeout * 2, self._max)
-        self.deadline = now + self._timeout
-        return True
-
-    def spend_repeat(self) -> bool:
-        """The peer repeated its flight: tell whether to answer with ours once more."""
-        if self._repeats_left == 0:
-            return False
-        self._repeats_left -= 1
-        return True
+    return Piece(item.epoch, ContentType.HANDSHAKE, plaintext), offset + taken

@@ -11,10 +11,14 @@ from typing import Final
 from twoway.dtls.epochs import ReadEpoch
 from twoway.dtls.protection import Protection, RecordRejected
 from twoway.dtls.reassembly import Reassembler
-from twoway.dtls.record import DTLS_1_2, Record
+from twoway.dtls.record import DTLS_1_2, MAX_PLAINTEXT_BYTES, Record
 
 MAX_EARLY_RECORDS: Final = 8
 """Records of the next epoch that are held until its keys may be used; a flight brings one or two."""
+
+
+class RecordOverflow(RecordRejected):
+    """An authentic record with more in it than the peer was told that we take."""
 
 
 class Receiver:
@@ -31,6 +35,7 @@ class Receiver:
         """Puts handshake messages together."""
         self._epochs = {0: ReadEpoch(None)}
         self._early: list[Record] = []
+        self._limit_bytes = MAX_PLAINTEXT_BYTES
 
     def limit_plaintext(self, most_bytes: int | None) -> None:
         """Bound the plaintext of each record from here on."""
@@ -39,17 +44,29 @@ class Receiver:
         """Make epoch 1 ready; it is entered by :meth:`change_epoch`."""
         self._epochs[1] = ReadEpoch(protection)
 
+    def limit_plaintext(self, limit_bytes: int | None) -> None:
+        """Take no protected record with more plaintext than that, our own limit that the peer was told; None:
+        what the protocol allows. Unprotected records are free of it (RFC 8449 section 4)."""
+        self._limit_bytes = MAX_PLAINTEXT_BYTES if limit_bytes is None else limit_bytes
+
     def open_untrusted(self, record: Record) -> bytes | None:
         """Return the plaintext of a record, or None if it is held for the next epoch.
 
         Raises:
+            RecordOverflow: it is authentic and too long.
             RecordRejected: the record does not count; the error says why in a few words.
         """
         # The version of records before the keys means nothing: hellos carry 1.0 (RFC 6347 section 4.2.1).
         if record.version != DTLS_1_2 and record.epoch > 0:
             raise RecordRejected("wrong version")
         if record.epoch in (0, self.epoch):
-            return self._epochs[record.epoch].open_untrusted(record)
+            plaintext = self._epochs[record.epoch].open_untrusted(record)
+            if record.epoch > 0 and len(plaintext) > self._limit_bytes:
+                raise RecordOverflow(
+                    f"the peer sent a record of {len(plaintext)} bytes, and was told "
+                    f"that we take {self._limit_bytes}"
+                )
+            return plaintext
         if record.epoch != 1:
             raise RecordRejected("wrong epoch")
         if len(self._early) >= MAX_EARLY_RECORDS:

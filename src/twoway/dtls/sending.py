@@ -1,37 +1,79 @@
-"""The sending side of an association: records, flights, and the timer that sends a flight again.
+"""The sending side of an association: records, flights, and what is sent again when nobody answers.
 
-RFC 6347 sections 4.1 and 4.2.4. It knows what to send in which epoch and when to repeat it; why, and what
-it means if nobody answers, is the association's.
+RFC 6347 sections 4.1 and 4.2.4. It knows what to send in which epoch and when to repeat it; what it means if
+nobody answers is the association's.
+
+Theory of operation. Each side repeats its own flight until the next flight of the other begins. Three things
+go beyond the RFC's state machine, and each of them falls back on it:
+
+- *Implicit acknowledgement.* A peer begins its next flight when it has all of ours. So once something new of
+  its answer is there, our flight is not repeated as long as more keeps coming. When the peer falls silent
+  within its flight, its own timer is given the time to mend that; then a *reminder* goes out, the last
+  message of our flight alone. The end of a repeated flight is what the peer answers by sending its own again,
+  so a reminder of 25 bytes does what the repetition of a whole flight with certificates would do.
+- *Forgery.* Before there are keys anybody can write a fragment of the answer, though the peer has not got our
+  flight. So what is new earns one reminder; if nothing new follows it, the whole flight is sent next. Whoever
+  can keep forging, all the time, can also forge a fatal alert.
+- *Smaller datagrams* (section 4.1.1.1), see :data:`SMALLER_DATAGRAMS_BYTES`.
+
+No deadlock: while a handshake is not complete, at least one side has a timer that runs, and what it sends is
+either new to the peer or makes the peer send what is missing.
+
+Who mends the loss of a part of a flight:
+
+- *ClientHello, with or without a cookie*: the client's timer. The gate keeps nothing of a hello that it has
+  answered, and to lose a request for a cookie is to have no answer. The reminder of one message is that
+  message.
+- *The server's flight up to ServerHelloDone, or up to Finished where a session is resumed*: the server's
+  timer, and the client's reminder, its hello, which makes the server repeat.
+- *The client's flight up to Finished*: the client's timer, and the server's reminder, ServerHelloDone, which
+  makes the client repeat.
+- *The last flight, the server's or, where a session is resumed, the client's*: it has no timer. Its sender is
+  connected, keeps it, and sends it again whenever an authentic Finished comes again (section 4.2.4). So
+  whoever waits for it does not wait for the peer's turn, and its reminder is Finished.
+
+While a key elsewhere makes a signature there is no flight to repeat and no timer: the peer's timer runs.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
+from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.config import DTLSConfig
 from twoway.dtls.epochs import WriteEpoch
-from twoway.dtls.flights import Flight, Piece, RetransmissionTimer
+from twoway.dtls.flights import Flight, Piece, smallest_mtu_bytes
 from twoway.dtls.protection import Protection
-from twoway.dtls.record import DTLS_1_2, ContentType
+from twoway.dtls.record import DTLS_1_2, HEADER_BYTES, MAX_PLAINTEXT_BYTES, ContentType
+from twoway.dtls.timers import Due, RetransmissionTimer
+
+SMALLER_DATAGRAMS_BYTES: Final = (508, 256)
+"""To what datagrams shrink when retransmissions stay unanswered, for larger ones may never come through (RFC
+6347 section 4.1.1.1). 508: every IPv4 host takes a packet of 576 bytes, of which headers take 68 at most (RFC
+791). 256: a ClientHello of ours is still whole then, and many servers take no other; a path that carries less
+than that has to be configured. They never grow again within a handshake."""
+PATIENCE_WITH_A_SIZE: Final = 2
+"""Unanswered retransmissions at each size; the RFC finds two or three appropriate."""
 
 
 class Sender:
     """Turns flights and single records into datagrams.
 
     Args:
-        config: MTU and timer.
+        config: MTU and retransmission.
         first_sequence: the sequence number of the first record of epoch 0.
         version: what the first records say; a first hello says DTLS 1.0.
     """
 
     def __init__(self, config: DTLSConfig, *, first_sequence: int, version: int) -> None:
         self._mtu_bytes = config.mtu_bytes
+        self._limit_bytes = MAX_PLAINTEXT_BYTES
         self._version = version
         self._epochs = {0: WriteEpoch(0, first_sequence, None)}
         self._epoch = 0
         self._datagrams: list[bytes] = []
         self._flight: Flight | None = None
-        self._timer = RetransmissionTimer(
-            config.flight_initial_timeout, config.flight_max_timeout, config.flight_retries
-        )
+        self._timer = RetransmissionTimer(config.retransmission)
 
     # --- what is asked of it --------------------------------------------------------------------
 
@@ -50,6 +92,16 @@ class Sender:
         """Whether there is a flight that could be sent again."""
         return self._flight is not None
 
+    @property
+    def round_trip(self) -> float | None:
+        """The smoothed round trip in seconds; None as long as none is known."""
+        return self._timer.round_trip
+
+    @property
+    def limit_bytes(self) -> int:
+        """The largest plaintext of a record that the peer takes."""
+        return self._limit_bytes
+
     def collect(self) -> list[bytes]:
         """Return the datagrams to send now and forget them."""
         datagrams, self._datagrams = self._datagrams, []
@@ -65,8 +117,26 @@ class Sender:
         """Bound the plaintext of each record from here on."""
 
     def install_keys(self, protection: Protection) -> None:
-        """Make epoch 1 ready; it is in use from the first flight that has a message in it."""
-        self._epochs[1] = WriteEpoch(1, 0, protection)
+        """Make epoch 1 ready; it is in use from the first flight that has a message in it.
+
+        Raises:
+            HandshakeFailure: the MTU leaves no room in a record that is protected so.
+        """
+        epoch = WriteEpoch(1, 0, protection)
+        needed = smallest_mtu_bytes(epoch.overhead_bytes)
+        if needed > self._mtu_bytes:
+            raise HandshakeFailure(
+                AlertDescription.INTERNAL_ERROR,
+                f"the MTU is {self._mtu_bytes} bytes, and what was negotiated takes at least {needed}",
+            )
+        self._epochs[1] = epoch
+
+    def limit_plaintext(self, limit_bytes: int | None) -> None:
+        """Let no record have more plaintext than that from here on; None: what the protocol allows.
+
+        The peer's limit: RFC 8449 section 4, or RFC 6066 section 4.
+        """
+        self._limit_bytes = MAX_PLAINTEXT_BYTES if limit_bytes is None else limit_bytes
 
     def send(self, kind: ContentType, plaintext: bytes) -> None:
         """Send one record in the current epoch, as one datagram."""
@@ -77,33 +147,76 @@ class Sender:
         self._flight = flight
         self._transmit(flight)
         if flight.awaits_answer:
-            self._timer.start(now)
+            self._timer.start(now, is_answer_last=flight.is_answer_last)
         else:
             self._timer.stop()
+
+    def hear(self, now: float) -> None:
+        """Something new of the peer's next flight is there, which shows that it has all of ours."""
+        self._timer.hear(now)
+
+    def handle_timer(self, now: float) -> Due:
+        """The deadline has passed: send again what is due, set the next deadline, and say what was sent."""
+        assert self._flight is not None
+        due = self._timer.expire(now)
+        if due is Due.FLIGHT:
+            self._shrink(self._flight)
+            self._transmit(self._flight)
+        elif due is Due.REMINDER:
+            self._transmit(self._flight.reminder)
+        return due
+
+    def answer_repetition(self, now: float) -> bool:
+        """The peer repeated its flight: send ours again as long as the budget lasts; tell whether it was
+        sent.
+
+        Not if the peer's next flight has begun: then it has ours, and the repetition is a late one.
+        """
+        is_sent = self._timer.spend_repeat(now)
+        if is_sent:
+            self.resend()
+        return is_sent
 
     def resend(self) -> None:
         """Send the flight again, in new records."""
         assert self._flight is not None
         self._transmit(self._flight)
 
-    def back_off(self, now: float) -> bool:
-        """The deadline has passed: tell whether to send again, and set the next."""
-        return self._timer.back_off(now)
-
-    def spend_repeat(self) -> bool:
-        """Count a repetition that the timer did not ask for; tell whether it is allowed."""
-        return self._timer.spend_repeat()
-
     def forget_flight(self) -> None:
         """The flight came through, or does not matter any more."""
         self._timer.stop()
         self._flight = None
 
+    def complete(self) -> None:
+        """The handshake is over: only a last flight may be asked for again."""
+        if self._flight is not None and self._flight.awaits_answer:
+            self.forget_flight()
+
     def _transmit(self, flight: Flight) -> None:
-        for pieces in flight.pack(self._mtu_bytes, lambda epoch: self._epochs[epoch].overhead_bytes):
+        for pieces in self._packed(flight):
             self._datagrams.append(b"".join(self._encode(piece) for piece in pieces))
         if any(item.epoch == 1 for item in flight.items):
             self._epoch = 1
+
+    def _packed(self, flight: Flight) -> list[list[Piece]]:
+        return list(
+            flight.pack(self._mtu_bytes, lambda epoch: self._epochs[epoch].overhead_bytes, self._limit_bytes)
+        )
+
+    def _shrink(self, flight: Flight) -> None:
+        """Make the datagrams smaller if it is time to, and if that makes a difference to the flight."""
+        unanswered = self._timer.unanswered - 1  # The one that is being made is not.
+        if unanswered == 0 or unanswered % PATIENCE_WITH_A_SIZE:
+            return
+        smallest = max(smallest_mtu_bytes(epoch.overhead_bytes) for epoch in self._epochs.values())
+        largest = max(sum(self._wire_bytes(piece) for piece in pieces) for pieces in self._packed(flight))
+        for size in SMALLER_DATAGRAMS_BYTES:
+            if smallest <= size < largest:
+                self._mtu_bytes = size
+                return
+
+    def _wire_bytes(self, piece: Piece) -> int:
+        return HEADER_BYTES + self._epochs[piece.epoch].overhead_bytes + len(piece.plaintext)
 
     def _encode(self, piece: Piece) -> bytes:
         return self._epochs[piece.epoch].encode(piece.type, self._version, piece.plaintext)
