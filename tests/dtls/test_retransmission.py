@@ -99,19 +99,30 @@ def test_a_new_flight_begins_with_all_of_both_budgets():
     timer = started()
     for _ in range(6):
         timer.expire(timer.deadline)
-    assert [timer.spend_repeat(50.0) for _ in range(3)] == [True, True, False]
-    timer.start(100.0, is_answer_last=False)
-    assert [timer.spend_repeat(100.0) for _ in range(3)] == [True, True, False]
+    assert [timer.spend_repeat(now) for now in (150.0, 151.0, 152.0)] == [True, True, False]
+    timer.start(200.0, is_answer_last=False)
+    assert [timer.spend_repeat(now) for now in (201.0, 202.0, 203.0)] == [True, True, False]
     assert timer.expire(timer.deadline) is Due.FLIGHT
 
 
 def test_repetitions_of_the_peers_do_not_touch_the_timers_own_budget():
     """Anybody can forge one before there are keys."""
     timer = started()
-    while timer.spend_repeat(0.5):
-        pass
+    assert [timer.spend_repeat(now) for now in (0.5, 0.6, 0.7)] == [True, True, False]
     for _ in range(6):
         assert timer.expire(timer.deadline) is Due.FLIGHT
+
+
+def test_a_repetition_of_the_peers_is_a_sign_of_life_as_often_as_it_is_answered():
+    timer = started()
+    for _ in range(SMALL.repeats):
+        for _ in range(SMALL.retries):
+            assert timer.expire(timer.deadline) is Due.FLIGHT
+        assert timer.spend_repeat(timer.deadline - 0.1)
+    for _ in range(SMALL.retries):
+        assert timer.expire(timer.deadline) is Due.FLIGHT
+    assert not timer.spend_repeat(timer.deadline - 0.1)
+    assert timer.expire(timer.deadline) is Due.NOTHING
 
 
 def test_a_flight_that_was_repeated_on_demand_is_not_due_at_once():
@@ -119,6 +130,17 @@ def test_a_flight_that_was_repeated_on_demand_is_not_due_at_once():
     timer = started()
     assert timer.spend_repeat(0.9)
     assert timer.deadline == 1.9
+
+
+def test_a_repetition_that_crosses_our_flight_is_not_answered():
+    """It comes within a round trip, so the peer sent it before our flight could be there."""
+    timer = started()
+    assert not timer.spend_repeat(0.0)
+    assert timer.spend_repeat(0.1)
+    known = started(replace(SMALL, round_trip=0.3), at=10.0)
+    assert not known.spend_repeat(10.2)
+    assert known.spend_repeat(10.4)
+    assert not known.spend_repeat(10.6)
 
 
 def test_a_repetition_is_a_late_one_where_the_answer_has_begun():

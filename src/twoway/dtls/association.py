@@ -92,6 +92,7 @@ class Association:
         # The hello that the server was made from had a number of its own.
         self._receiver = Receiver(next_seq=accepted.message.message_seq + 1 if accepted else 0)
         self._change_cipher_spec_came = False
+        self._answered_seq = -1  # The peer's last message that our flight answers.
         self._unreadable_records = 0
         self._client: ClientHandshake | None = None
         self._server: ServerHandshake | None = None
@@ -399,10 +400,13 @@ class Association:
         """RFC 6347 section 4.2.4: a repeated flight of the peer's means that ours did not come through.
 
         The end of its last message stands for the whole flight, so one repetition is answered once. Before
-        the Finished anybody can forge one; so each is counted.
+        the Finished anybody can forge one; so each is counted. A request for a cookie is never repeated by
+        itself: a second one answers a second hello.
         """
-        is_end_of_flight = fragment.message_seq == self._receiver.messages.next_seq - 1 and fragment.is_last
+        is_end_of_flight = fragment.message_seq == self._answered_seq and fragment.is_last
         if not is_end_of_flight or not self._sender.has_flight:
+            return
+        if fragment.type == HandshakeType.HELLO_VERIFY_REQUEST:
             return
         if self._connected:
             self._sender.resend()
@@ -438,6 +442,7 @@ class Association:
 
     def send_flight(self, flight: Flight) -> None:
         """Send a flight and keep it (see :class:`~twoway.dtls.handshake.Link`)."""
+        self._answered_seq = self._receiver.messages.next_seq - 1
         self._sender.send_flight(flight, self._now)
 
     def install_keys(self, *, read: Protection, write: Protection) -> None:

@@ -82,9 +82,11 @@ class AcceptedHello:
 class HelloGate:
     """Decides which ClientHello is worth memory.
 
-    Args: entropy: returns that many random bytes, like ``os.urandom``. rotate_interval: seconds until the
-    secret is renewed. A client that repeats its hello once a minute, as patient ones come to do where much is
-    lost, must get through with a cookie before it is too old. """
+    Args:
+        entropy: returns that many random bytes, like ``os.urandom``.
+        rotate_interval: seconds until the secret is renewed. A client that repeats its hello once a minute,
+            as patient ones come to do where much is lost, must get through before its cookie is too old.
+    """
 
     def __init__(self, *, entropy: Callable[[int], bytes], rotate_interval: float = 300.0) -> None:
         self._entropy = entropy

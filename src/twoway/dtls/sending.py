@@ -160,8 +160,7 @@ class Sender:
         assert self._flight is not None
         due = self._timer.expire(now)
         if due is Due.FLIGHT:
-            self._shrink(self._flight)
-            self._transmit(self._flight)
+            self.resend()
         elif due is Due.REMINDER:
             self._transmit(self._flight.reminder)
         return due
@@ -180,6 +179,7 @@ class Sender:
     def resend(self) -> None:
         """Send the flight again, in new records."""
         assert self._flight is not None
+        self._shrink(self._flight)
         self._transmit(self._flight)
 
     def forget_flight(self) -> None:
@@ -206,7 +206,7 @@ class Sender:
     def _shrink(self, flight: Flight) -> None:
         """Make the datagrams smaller if it is time to, and if that makes a difference to the flight."""
         unanswered = self._timer.unanswered - 1  # The one that is being made is not.
-        if unanswered == 0 or unanswered % PATIENCE_WITH_A_SIZE:
+        if unanswered <= 0 or unanswered % PATIENCE_WITH_A_SIZE:
             return
         smallest = max(smallest_mtu_bytes(epoch.overhead_bytes) for epoch in self._epochs.values())
         largest = max(sum(self._wire_bytes(piece) for piece in pieces) for pieces in self._packed(flight))

@@ -61,8 +61,8 @@ class Retransmission:
     before."""
     repeats: int = 6
     """How many times a flight is sent again because the peer repeated its own. Before there are keys anybody
-    can forge a repetition, so these have a budget of their own: forgeries can neither make us send more than
-    that nor use up what our own timer needs."""
+    can forge a repetition, so these have a budget of their own, which nothing gives back: forgeries can
+    neither have a flight sent more often than this allows nor use up what our own timer needs."""
 
     def __post_init__(self) -> None:
         durations = (self.shortest, self.initial, self.cap)
@@ -154,6 +154,7 @@ class RetransmissionTimer:
         "_sent_once",
         "_timeout",
         "deadline",
+        "unanswered",
     )
 
     def __init__(self, rule: Retransmission) -> None:
@@ -167,6 +168,8 @@ class RetransmissionTimer:
         self._heard = False
         self._is_answer_last = False
         self.deadline: float | None = None
+        self.unanswered = 0
+        """Retransmissions in a row, for whatever reason, that have brought no sign of life."""
 
     @property
     def round_trip(self) -> float | None:
@@ -174,16 +177,11 @@ class RetransmissionTimer:
         again."""
         return self._round_trip.smoothed
 
-    @property
-    def unanswered(self) -> int:
-        """How many retransmissions in a row have brought no sign of life."""
-        return self._rule.retries - self._retries_left
-
     def start(self, now: float, *, is_answer_last: bool) -> None:
         """A new flight was sent and waits for its answer; ``is_answer_last``: the peer has no timer for
         that."""
         self._retries_left, self._repeats_left = self._rule.retries, self._rule.repeats
-        self._sent_at, self._sent_once = now, True
+        self._sent_at, self._sent_once, self.unanswered = now, True, 0
         self._heard, self._is_answer_last = False, is_answer_last
         self.deadline = now + self._timeout
 
@@ -199,6 +197,7 @@ class RetransmissionTimer:
             self._learn(now - self._sent_at)
         self._heard = True
         self._retries_left = self._rule.retries
+        self.unanswered = 0
         self.deadline = now + self._timeout * (1 if self._is_answer_last else PEERS_TURN)
 
     def expire(self, now: float) -> Due:
@@ -208,6 +207,7 @@ class RetransmissionTimer:
             return Due.NOTHING
         due = Due.REMINDER if self._heard else Due.FLIGHT
         self._retries_left -= 1
+        self.unanswered += 1
         self._heard = False
         self._sent_at, self._sent_once = now, False
         self._timeout = min(self._timeout * self._rule.factor, self._rule.cap)
@@ -215,10 +215,16 @@ class RetransmissionTimer:
         return due
 
     def spend_repeat(self, now: float) -> bool:
-        """The peer repeated its flight: tell whether to answer with ours once more."""
-        if self._heard or self._repeats_left == 0:
+        """The peer repeated its flight, so it is alive: tell whether to answer with ours once more.
+
+        Not within a round trip of the last time: the repetition was on its way before that could arrive.
+        """
+        is_crossing = now - self._sent_at <= (self.round_trip or 0.0)
+        if self._heard or is_crossing or self._repeats_left == 0:
             return False
         self._repeats_left -= 1
+        self._retries_left = self._rule.retries
+        self.unanswered += 1
         self._sent_at, self._sent_once = now, False
         if self.deadline is not None:
             self.deadline = now + self._timeout
