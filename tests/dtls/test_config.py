@@ -15,7 +15,15 @@ from dtls_pair import (
 )
 from small_pki import small_pki
 
-from twoway.dtls import Association, CertificateCredential, DTLSConfig, KeyExchange, PSKCredential, suites
+from twoway.dtls import (
+    Association,
+    CertificateCredential,
+    DTLSConfig,
+    KeyExchange,
+    Legacy2013Profile,
+    PSKCredential,
+    suites,
+)
 from twoway.dtls.config import MAX_MTU_BYTES, MIN_MTU_BYTES
 from twoway.errors import CallerError, ConfigurationError
 
@@ -64,6 +72,20 @@ def test_a_key_of_another_certificate_and_an_empty_chain_are_refused():
         CertificateCredential(pki.subscriber.chain, pki.sink.private_key)
     with pytest.raises(ConfigurationError, match="at least one"):
         CertificateCredential((), pki.sink.private_key)
+
+
+@pytest.mark.parametrize(
+    ("suite", "needed"),
+    [(suites.RSA_AES_128_CBC_SHA, 78), (suites.RSA_AES_128_CBC_SHA256, 90)],
+    ids=["HMAC-SHA1", "HMAC-SHA256"],
+)
+def test_a_suite_that_needs_more_than_the_mtu_is_refused_with_the_number(suite, needed):
+    """Both headers of 25 bytes, an IV and a block of padding of 16 each, the MAC, and a byte to carry."""
+    pki = small_pki()
+    made = {"certificate": certificate_of(pki.publisher_rsa), "trust": pki.trust, "suites": (suite,)}
+    with pytest.raises(ConfigurationError, match=f"the MTU is {needed - 1} bytes, and .* at least {needed}"):
+        Legacy2013Profile(**made, mtu_bytes=needed - 1)
+    Legacy2013Profile(**made, mtu_bytes=needed)
 
 
 def test_suites_are_those_that_the_credentials_can_serve():

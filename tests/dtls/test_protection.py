@@ -162,6 +162,7 @@ def test_a_record_opens_to_what_was_sealed_and_grows_by_the_overhead(suite):
         record = sealed(suite, plaintext)
         assert opened(record, protection(suite)) == plaintext
         assert len(record.fragment) == len(plaintext) + protection(suite).overhead_bytes
+    assert suite.overhead_bytes == protection(suite).overhead_bytes
 
 
 @pytest.mark.parametrize("suite", ALL, **IDS)

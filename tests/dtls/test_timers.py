@@ -217,3 +217,15 @@ def test_before_the_start_there_is_no_deadline_and_a_second_start_is_the_callers
     pair.start()
     with pytest.raises(CallerError, match="once"):
         pair.client.association.start(1.0)
+
+
+def test_a_second_request_for_a_cookie_is_no_repetition():
+    """It answers a first hello that was sent twice: the gate repeats nothing by itself."""
+    pair = pair_of("psk")
+    pair.start()
+    pair.run(until=0.025)
+    request = pair.sent[1].records[0]
+    sent = len(pair.sent)
+    pair.now += 0.5
+    pair.deliver(encode_record(*request._replace(sequence=request.sequence + 7)), to_server=False)
+    assert len(pair.sent) == sent

@@ -155,3 +155,75 @@ async def test_two_endpoints_may_each_open_a_connection_to_the_other():
             connection.send(b"ping")
             assert await Inbox.of(connection).first() == b"ping"
         await until(lambda: len(one.connections) == len(other.connections) == 2)
+
+
+# --- whose hello comes in pieces --------------------------------------------------------------------------
+
+
+def narrow() -> DTLSConfig:
+    """A client whose datagrams hold 64 bytes, which makes several of a hello."""
+    return dtls_config(pki.subscriber, mtu_bytes=64)
+
+
+async def test_a_client_whose_hello_comes_in_pieces_is_served():
+    async with serving(on_connection=echo) as server, calling() as client:
+        connection = await reach(client, server, narrow())
+        connection.send(b"ping")
+        assert await Inbox.of(connection).first() == b"ping"
+        assert server.counters["pieces of hellos"] >= 2
+        assert not any(name.startswith("dropped") for name in server.counters)
+
+
+async def test_a_client_that_restarts_with_a_hello_in_pieces_gets_a_new_association():
+    accepted = []
+    async with serving(on_connection=accepted.append) as server:
+        with await BareClient.at(server, narrow()) as bare:
+            await bare.shake_hands()
+            again = restarted(bare, narrow())
+            await again.shake_hands()
+            await until(lambda: len(accepted) == 2)
+            old, new = accepted
+            assert old.closed.reason == "a newer handshake with this address is complete"
+            assert server.connections == (new,)
+
+
+async def test_pieces_of_another_hello_do_not_disturb_the_association_at_that_address():
+    async with serving(on_connection=echo) as server:
+        with await BareClient.at(server, narrow()) as bare:
+            await bare.shake_hands()
+            restarted(bare, narrow()).say_hello()
+            assert (await bare.hear())[13] == 3
+            bare.tell(b"undisturbed")
+            while len(bare.events) < 2:
+                await bare.step()
+            assert bare.events[1].data == b"undisturbed"
+            assert (server.half_open, len(server.connections)) == (0, 1)
+
+
+async def test_pieces_of_another_hello_do_not_disturb_a_handshake_under_way():
+    async with serving() as server:
+        with await BareClient.at(server, narrow()) as bare:
+            await bare.bring_cookie()
+            await until(lambda: server.half_open == 1)
+            stranger = restarted(bare, narrow())
+            stranger.association.start(stranger.now)
+            for piece in stranger.association.datagrams_to_send()[:-1]:
+                bare.send(piece)
+            while not bare.association.established:
+                await bare.step()
+            await until(lambda: len(server.connections) == 1)
+
+
+async def test_a_repeated_hello_in_pieces_is_answered_by_the_handshake_that_it_began():
+    async with serving() as server:
+        with await BareClient.at(server, narrow()) as bare:
+            await bare.bring_cookie()
+            await until(lambda: server.half_open == 1)
+            (link,) = server._switchboard.links
+            await bare.forget_what_came()
+            bare.association.handle_timer(bare.now + 2)
+            bare.flush()
+            await until(lambda: link.association.counters["flights resent"] == 1)
+            assert server.half_open == 1
+            while not bare.association.established:
+                await bare.step()

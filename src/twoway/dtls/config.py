@@ -15,6 +15,7 @@ from twoway.dtls.credentials import (
     PSKLookup,
     RawKeyCredential,
 )
+from twoway.dtls.flights import smallest_mtu_bytes
 from twoway.dtls.groups import DEFAULT_GROUPS, NamedGroup
 from twoway.dtls.kinds import HandshakeKind
 from twoway.dtls.messages.certificates import CertificateType
@@ -33,7 +34,7 @@ from twoway.pki import TrustStore
 
 MIN_MTU_BYTES: Final = 64
 """With AES-GCM (24 bytes beside both headers of 13 and 12) this leaves 15 bytes of a message for a datagram,
-and a request for a cookie takes 60 bytes in one piece."""
+and a request for a cookie takes 60 bytes in one piece. Suites of CBC need up to 90."""
 MAX_MTU_BYTES: Final = 2**14
 MIN_RECORD_SIZE_LIMIT: Final = 64
 MAX_RECORD_SIZE_LIMIT: Final = 2**14
@@ -100,6 +101,13 @@ class DTLSConfig:
         self._check_suites()
         if not MIN_MTU_BYTES <= self.mtu_bytes <= MAX_MTU_BYTES:
             raise ConfigurationError(f"an MTU lies between {MIN_MTU_BYTES} and {MAX_MTU_BYTES} bytes")
+        for suite in self.usable_suites(is_client=True) + self.usable_suites(is_client=False):
+            needed = smallest_mtu_bytes(suite.overhead_bytes)
+            if needed > self.mtu_bytes:
+                raise ConfigurationError(
+                    f"the MTU is {self.mtu_bytes} bytes, and {suite.name} takes at least {needed}",
+                    remedy="configure a larger one, or leave such suites out",
+                )
         if self.record_size_limit is not None and not (
             MIN_RECORD_SIZE_LIMIT <= self.record_size_limit <= MAX_RECORD_SIZE_LIMIT
         ):

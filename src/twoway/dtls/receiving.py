@@ -37,9 +37,6 @@ class Receiver:
         self._early: list[Record] = []
         self._limit_bytes = MAX_PLAINTEXT_BYTES
 
-    def limit_plaintext(self, most_bytes: int | None) -> None:
-        """Bound the plaintext of each record from here on."""
-
     def install_keys(self, protection: Protection) -> None:
         """Make epoch 1 ready; it is entered by :meth:`change_epoch`."""
         self._epochs[1] = ReadEpoch(protection)

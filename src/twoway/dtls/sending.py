@@ -113,9 +113,6 @@ class Sender:
         """The version is agreed upon: records say DTLS 1.2 from here on."""
         self._version = DTLS_1_2
 
-    def limit_plaintext(self, most_bytes: int | None) -> None:
-        """Bound the plaintext of each record from here on."""
-
     def install_keys(self, protection: Protection) -> None:
         """Make epoch 1 ready; it is in use from the first flight that has a message in it.
 

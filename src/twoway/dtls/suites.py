@@ -17,8 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
-from twoway.dtls.aead import AEAD, NONCE_BYTES, ExplicitNonceProtection, MaskedNonceProtection
-from twoway.dtls.cbc import EncryptThenMAC, MACThenEncrypt
+from twoway.dtls.aead import (
+    AEAD,
+    EXPLICIT_NONCE_BYTES,
+    NONCE_BYTES,
+    ExplicitNonceProtection,
+    MaskedNonceProtection,
+)
+from twoway.dtls.cbc import BLOCK_BYTES, EncryptThenMAC, MACThenEncrypt
 from twoway.dtls.keys import DirectionKeys, PRFHash
 from twoway.dtls.protection import Protection
 
@@ -82,6 +88,11 @@ class AEADCipher:
         """There is no MAC beside it."""
         return 0
 
+    @property
+    def overhead_bytes(self) -> int:
+        """The tag and, where the nonce travels, its explicit part."""
+        return self.tag_bytes + (0 if self.fixed_iv_bytes == NONCE_BYTES else EXPLICIT_NONCE_BYTES)
+
     def protection(
         self, keys: DirectionKeys, *, encrypt_then_mac: bool, entropy: Callable[[int], bytes]
     ) -> Protection:
@@ -110,6 +121,11 @@ class CBCCipher:
     def mac_key_bytes(self) -> int:
         """As many as the hash has."""
         return self.mac_hash.digest_size
+
+    @property
+    def overhead_bytes(self) -> int:
+        """IV, MAC, and a block of padding."""
+        return 2 * BLOCK_BYTES + self.mac_key_bytes
 
     def protection(
         self, keys: DirectionKeys, *, encrypt_then_mac: bool, entropy: Callable[[int], bytes]
@@ -148,6 +164,11 @@ class CipherSuite:
     def key_bytes(self) -> int:
         """SecurityParameters.enc_key_length."""
         return self.cipher.key_bytes
+
+    @property
+    def overhead_bytes(self) -> int:
+        """By how much a protected fragment is longer than its plaintext, at most."""
+        return self.cipher.overhead_bytes
 
     @property
     def mac_key_bytes(self) -> int:
