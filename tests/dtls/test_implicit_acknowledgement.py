@@ -11,7 +11,7 @@ from small_pki import small_pki
 
 from twoway.dtls import RFC6347, RFC7925, CertificateCredential, ClosedBy, Retransmission, SignatureRequest
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType, parse_fragments_untrusted
-from twoway.dtls.record import DTLS_1_2, ContentType, encode_record
+from twoway.dtls.record import DTLS_1_2, ContentType, encode_record, split_datagram_untrusted
 from twoway.dtls.signatures import SignatureScheme, sign
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
@@ -179,6 +179,38 @@ def test_a_repetition_that_is_older_than_the_answer_is_not_answered(kind):
         pair.now += 0.1
         pair.deliver(forged, to_server=True)
     assert len(pair.sent) == sent
+
+
+@EVERY_KIND
+def test_a_repeated_piece_of_flight_5_asks_for_nothing(kind):
+    """It says that flight 4 came through; were it taken for a repetition, flight 4 would be sent again."""
+    pair = pair_with(kind, PATIENT, RFC6347, mtu_bytes=64)
+    pair.wire = lambda sent: [] if sent.to_server and sent.records[-1].epoch else [(0.0, sent.data)]
+    pair.start()
+    pair.run(until=2.1)
+    assert pair.server.counters["reminders sent"] == 1
+    sent = len(pair.sent)
+    for datagram in [datagram for datagram in pair.sent if datagram.to_server]:
+        pair.now += 0.05
+        for record in datagram.records:
+            if record.epoch == 0 and record.fragment[0] != HandshakeType.CLIENT_HELLO:
+                again = record._replace(sequence=record.sequence + 500)
+                pair.deliver(encode_record(*again), to_server=True)
+    assert len(pair.sent) == sent
+
+
+@EVERY_KIND
+def test_the_same_piece_again_and_again_is_no_sign_of_life(kind):
+    pair = pair_with(kind, PATIENT, RFC6347)
+    pair.start()
+    pair.run(until=FLIGHT_4_AT)
+    deadlines = set()
+    for number in range(10):
+        pair.now += 0.05
+        (again,), _ = split_datagram_untrusted(piece_of(HandshakeType.CERTIFICATE, 3, 100))
+        pair.deliver(encode_record(*again._replace(sequence=7000 + number)), to_server=True)
+        deadlines.add(pair.server.association.next_deadline())
+    assert len(deadlines) == 1
 
 
 def repeated_hello(pair: Pair, times: int) -> list[bytes]:

@@ -93,6 +93,14 @@ def test_a_delivered_message_is_known_again_and_not_delivered_again():
     assert reassembler.next_message() is None
 
 
+def test_what_was_there_already_is_nothing_new():
+    """Somebody who repeats a piece for ever must not pass for a peer that goes on."""
+    reassembler = Reassembler(0)
+    pieces = [piece(0, 100), piece(0, 100), piece(20, 50), piece(99, 101), piece(100, 101), piece(50, 50)]
+    fates = [Fate.KEPT, Fate.KNOWN, Fate.KNOWN, Fate.KEPT, Fate.KNOWN, Fate.KNOWN]
+    assert [reassembler.add(fragment) for fragment in pieces] == fates
+
+
 def test_forgetting_drops_what_is_unfinished_and_keeps_the_numbers():
     reassembler = Reassembler(0)
     reassembler.add(piece(0, 200))

@@ -1,4 +1,4 @@
-"""Records no longer than the peer wants them: record_size_limit (RFC 8449), max_fragment_length (RFC 6066)."""
+"""Records as short as the peer wants them: record_size_limit (RFC 8449), max_fragment_length (RFC 6066)."""
 
 from __future__ import annotations
 

@@ -140,6 +140,13 @@ def test_a_client_that_is_connected_answers_no_repetition(kind):
 
 
 @EVERY_KIND
+def test_only_the_side_that_spoke_last_keeps_its_flight(kind):
+    pair = pair_of(kind).connect()
+    assert not pair.client.association._sender.has_flight
+    assert pair.server.association._sender.has_flight
+
+
+@EVERY_KIND
 def test_forged_repetitions_cannot_make_a_server_send_without_end(kind):
     """Before Finished anybody can repeat a hello with a new record number; each answer spends a repeat."""
     pair = pair_of(kind, mtu_bytes=256)

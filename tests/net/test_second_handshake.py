@@ -4,7 +4,7 @@ import pytest
 from live_endpoints import BareClient, Inbox, calling, dtls_config, echo, reach, serving, until
 from small_pki import small_pki
 
-from twoway.dtls import Association, DTLSConfig
+from twoway.dtls import Association, DTLSConfig, Retransmission
 from twoway.errors import RefusedError
 
 pki = small_pki()
@@ -215,14 +215,16 @@ async def test_pieces_of_another_hello_do_not_disturb_a_handshake_under_way():
 
 
 async def test_a_repeated_hello_in_pieces_is_answered_by_the_handshake_that_it_began():
-    async with serving() as server:
+    patient = dtls_config(pki.publisher_p256, retransmission=Retransmission(initial=30.0))
+    async with serving(accept=patient) as server:
         with await BareClient.at(server, narrow()) as bare:
             await bare.bring_cookie()
             await until(lambda: server.half_open == 1)
             (link,) = server._switchboard.links
             await bare.forget_what_came()
             bare.association.handle_timer(bare.now + 2)
-            bare.flush()
+            for piece in reversed(bare.association.datagrams_to_send()):
+                bare.send(piece)
             await until(lambda: link.association.counters["flights resent"] == 1)
             assert server.half_open == 1
             while not bare.association.established:
