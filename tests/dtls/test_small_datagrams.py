@@ -9,7 +9,7 @@ from dtls_cases import KINDS, configs, datagrams, pair_of
 from dtls_pair import Pair, everything
 from dtls_wires import duplicate, lose, lossy, reverse_flights
 
-from twoway.dtls import RFC6347, AlertDescription, ClosedBy, DTLSConfig
+from twoway.dtls import RFC6347, AlertDescription, ClosedBy, DTLSConfig, HandshakeKind
 from twoway.dtls.config import MIN_MTU_BYTES
 from twoway.dtls.flights import smallest_mtu_bytes
 from twoway.dtls.record import HEADER_BYTES, encode_record
@@ -119,6 +119,14 @@ def narrow(limit: int):
 def test_a_path_that_swallows_large_datagrams_is_crossed_by_smaller_ones(kind, limit):
     pair = pair_of(kind, narrow(limit), mtu_bytes=1400, handshake_timeout=200.0).connect()
     assert pair.works()
+
+
+@EVERY_KIND
+def test_a_hello_is_whole_in_the_smallest_datagram_that_we_shrink_to(kind):
+    """Many servers keep nothing for an unverified address, not even a piece of its hello."""
+    pair = pair_of(kind, record_size_limit=64, admit=frozenset(HandshakeKind)).connect()
+    hellos = [sent.data for sent in pair.sent if sent.to_server][:2]
+    assert max(map(len, hellos)) <= SMALLER_DATAGRAMS_BYTES[-1]
 
 
 def test_datagrams_shrink_after_each_two_retransmissions_without_an_answer_and_stop_at_the_floor():
