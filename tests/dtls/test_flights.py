@@ -10,7 +10,7 @@ from small_pki import small_pki
 
 from twoway.dtls.config import MIN_MTU_BYTES
 from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY, Flight, FlightItem
-from twoway.dtls.messages.handshake import HandshakeMessage, parse_fragments_untrusted
+from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType, parse_fragments_untrusted
 from twoway.dtls.reassembly import Reassembler
 from twoway.dtls.record import HEADER_BYTES, ContentType
 
@@ -78,3 +78,31 @@ def test_a_handshake_succeeds_at_every_mtu_that_can_be_configured(kind, mtu):
     }
     pair = Pair(*configs[kind]).connect()
     assert max(len(datagram.data) for datagram in pair.sent) <= mtu
+
+
+# --- what is sent instead of a flight ---------------------------------------------------------------------
+
+
+def messages_of(*kinds: HandshakeType | None) -> Flight:
+    """A flight of such messages; None is a ChangeCipherSpec."""
+    items = [FlightItem(0, kind and HandshakeMessage(kind, seq, b"")) for seq, kind in enumerate(kinds)]
+    return Flight(tuple(items), awaits_answer=True)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "is_answer_last"),
+    [
+        ((HandshakeType.CLIENT_HELLO,), False),
+        ((HandshakeType.SERVER_HELLO, HandshakeType.SERVER_HELLO_DONE), False),
+        ((HandshakeType.CLIENT_KEY_EXCHANGE, None, HandshakeType.FINISHED), True),
+        ((HandshakeType.SERVER_HELLO, None, HandshakeType.FINISHED), True),
+    ],
+    ids=["hello", "full, server", "full, client", "resumed, server"],
+)
+def test_whoever_answers_a_finished_has_no_timer_for_that(kinds, is_answer_last):
+    assert messages_of(*kinds).is_answer_last is is_answer_last
+
+
+def test_a_reminder_is_the_last_message_alone():
+    flight = messages_of(HandshakeType.CLIENT_KEY_EXCHANGE, None, HandshakeType.FINISHED)
+    assert flight.reminder.items == flight.items[-1:]

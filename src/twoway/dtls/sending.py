@@ -7,7 +7,8 @@ Theory of operation. Each side repeats its own flight until the next flight of t
 go beyond the RFC's state machine, and each of them falls back on it:
 
 - *Implicit acknowledgement.* A peer begins its next flight when it has all of ours. So once something new of
-  its answer is there, our flight is not repeated as long as more keeps coming. When the peer falls silent
+  its answer is there, our flight is not repeated as long as more keeps coming (the RFC would have a part of a
+  flight change nothing, and repeat ours into a link that is busy with the answer). When the peer falls silent
   within its flight, its own timer is given the time to mend that; then a *reminder* goes out, the last
   message of our flight alone. The end of a repeated flight is what the peer answers by sending its own again,
   so a reminder of 25 bytes does what the repetition of a whole flight with certificates would do.
@@ -51,7 +52,8 @@ SMALLER_DATAGRAMS_BYTES: Final = (508, 256)
 """To what datagrams shrink when retransmissions stay unanswered, for larger ones may never come through (RFC
 6347 section 4.1.1.1). 508: every IPv4 host takes a packet of 576 bytes, of which headers take 68 at most (RFC
 791). 256: a ClientHello of ours is still whole then, and many servers take no other; a path that carries less
-than that has to be configured. They never grow again within a handshake."""
+than that has to be configured. They never grow again within a handshake. Forged repetitions can make them
+shrink, which costs headers and nothing else."""
 PATIENCE_WITH_A_SIZE: Final = 2
 """Unanswered retransmissions at each size; the RFC finds two or three appropriate."""
 
