@@ -28,6 +28,7 @@ from twoway.pki import (
     CertificateRejected,
     Purpose,
     TrustStore,
+    VerifiedPeer,
     private_key_from_pem,
 )
 
@@ -186,18 +187,17 @@ _ALERTS = {
 
 def verify_chain_untrusted(
     trust: TrustStore, chain: tuple[bytes, ...], *, purpose: Purpose, at: datetime
-) -> tuple[X509Identity, PublicKeyTypes]:
+) -> VerifiedPeer:
     """Verify a peer's chain and return who it names and the leaf's key.
 
     Raises:
         HandshakeFailure: with the alert that names the reason best.
     """
     try:
-        identity = trust.verify_untrusted(chain, purpose=purpose, at=at)
+        return trust.verify_peer_untrusted(chain, purpose=purpose, at=at)
     except CertificateRejected as rejected:
         alert = _ALERTS.get(rejected.reason, AlertDescription.BAD_CERTIFICATE)
         raise HandshakeFailure(alert, str(rejected)) from None
-    return identity, load_der_public_key(identity.spki)
 
 
 def require_key_encipherment(identity: X509Identity) -> None:

@@ -5,6 +5,7 @@ disk, both in files that the operator names: identity folders and the CA's home.
 
     keys, names, roles           what a certificate may carry
     chains -> profile -> trust   a peer's certificates, parsed and judged
+    verified                     what was judged a short while ago
     rejection, diagnosis         why they were refused
     stored                       an identity folder, read
     certificates, ledger, handover -> authority   the CA
@@ -18,6 +19,7 @@ from twoway.pki.rejection import CertificateReason, CertificateRejected
 from twoway.pki.roles import Purpose, Role
 from twoway.pki.stored import StoredIdentity, read_chain, read_identity
 from twoway.pki.trust import TrustStore
+from twoway.pki.verified import VerifiedPeer
 
 __all__ = [
     "CHAIN_BYTES_MAX",
@@ -33,6 +35,7 @@ __all__ = [
     "Role",
     "StoredIdentity",
     "TrustStore",
+    "VerifiedPeer",
     "latest_by_uri",
     "private_key_from_pem",
     "read_chain",

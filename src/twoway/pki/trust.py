@@ -24,6 +24,7 @@ from twoway.pki.names import read_names_untrusted
 from twoway.pki.profile import authority_policy, leaf_policy
 from twoway.pki.rejection import CertificateReason, CertificateRejected
 from twoway.pki.roles import Purpose
+from twoway.pki.verified import VerifiedChains, VerifiedPeer
 
 _POLICIES: dict[Purpose, tuple[ExtensionPolicy, ExtensionPolicy]] = {
     purpose: (authority_policy(purpose), leaf_policy(purpose)) for purpose in Purpose
@@ -33,7 +34,8 @@ _POLICIES: dict[Purpose, tuple[ExtensionPolicy, ExtensionPolicy]] = {
 class TrustStore:
     """The authorities that are trusted to say who a peer is.
 
-    Immutable; one may serve all associations of a process.
+    Whom it believes never changes; one may serve all associations and threads of a process. What it verified
+    is remembered for a while (:mod:`twoway.pki.verified`): that saves work and changes no judgement.
 
     Args:
         anchors: certificates of authorities, at least one.
@@ -62,6 +64,7 @@ class TrustStore:
         self._anchors = tuple(anchors)
         self._known = tuple(known)
         self._store = Store(list(anchors))
+        self._verified = VerifiedChains()
 
     @classmethod
     def from_pem(cls, pem: bytes, *, where: str = "trust anchors") -> TrustStore:
@@ -108,9 +111,16 @@ class TrustStore:
         return tuple(anchor.subject.public_bytes() for anchor in self._anchors)
 
     def verify_untrusted(self, chain: Sequence[bytes], *, purpose: Purpose, at: datetime) -> X509Identity:
+        """Judge the chain of a peer and return who it is: :meth:`verify_peer_untrusted` without the key."""
+        return self.verify_peer_untrusted(chain, purpose=purpose, at=at).identity
+
+    def verify_peer_untrusted(
+        self, chain: Sequence[bytes], *, purpose: Purpose, at: datetime
+    ) -> VerifiedPeer:
         """Judge the chain of a peer (RFC 5280 section 6).
 
-        The caller still has to see the peer prove the key that the identity carries.
+        The caller still has to see the peer prove the key, and to ask whether it was revoked: neither is part
+        of this judgement.
 
         Args:
             chain: DER certificates, leaf first, as the peer sent them.
@@ -118,7 +128,7 @@ class TrustStore:
             at: the wall-clock time, aware.
 
         Returns:
-            Who the peer is, if it proves the key.
+            Who the peer is, if it proves the key, and the key.
 
         Raises:
             CertificateRejected: for anything that is wrong with the chain, and nothing else.
@@ -126,10 +136,17 @@ class TrustStore:
         if at.tzinfo is None:
             raise CallerError("certificates are judged at an aware time, and this one is naive")
         moment = at.astimezone(UTC)
-        certificates = parse_chain_untrusted(chain)
+        sent = tuple(chain)
+        remembered = self._verified.recall(sent, purpose=purpose, at=moment)
+        return self._verify_anew_untrusted(sent, purpose, moment) if remembered is None else remembered
+
+    def _verify_anew_untrusted(
+        self, chain: tuple[bytes, ...], purpose: Purpose, moment: datetime
+    ) -> VerifiedPeer:
+        sent = parse_chain_untrusted(chain)
         # What the peer sends comes first: of each name there is one, so a search never branches.
-        sent = {certificate.subject for certificate in certificates[1:]}
-        certificates += [authority for authority in self._known if authority.subject not in sent]
+        names = {certificate.subject for certificate in sent[1:]}
+        certificates = [*sent, *(authority for authority in self._known if authority.subject not in names)]
         leaf, *authorities = certificates
         authority_rules, leaf_rules = _POLICIES[purpose]
         verifier = (
@@ -141,10 +158,13 @@ class TrustStore:
             .build_client_verifier()
         )
         try:
-            verifier.verify(leaf, authorities)
+            path = verifier.verify(leaf, authorities).chain
         except VerificationError:
             raise diagnose(certificates, self._anchors, purpose=purpose, at=moment) from None
-        return identity_of_untrusted(certificates, tuple(chain))
+        peer = VerifiedPeer(identity_of_untrusted(sent, chain), leaf.public_key())
+        if all(certificate in path for certificate in sent):
+            self._verified.remember(peer, path, purpose=purpose, at=moment)
+        return peer
 
     def __repr__(self) -> str:
         return f"TrustStore({len(self._anchors)} anchors)"
