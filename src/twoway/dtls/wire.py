@@ -6,7 +6,13 @@ Readers take bytes from the network: whatever does not fit raises :class:`Handsh
 
 from __future__ import annotations
 
+import struct
+from typing import Final
+
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
+
+_INTEGERS: Final = {1: "B", 2: "H"}
+"""How `struct` writes integers of so many bytes."""
 
 
 class Reader:
@@ -39,17 +45,17 @@ class Reader:
 
     def vector_untrusted(self, width: int, *, at_least: int = 0, at_most: int | None = None) -> bytes:
         """Take a vector whose length stands in front of it in ``width`` bytes."""
-        length = self.integer_untrusted(width)
+        length = int.from_bytes(self.take_untrusted(width), "big")
         if length < at_least or (at_most is not None and length > at_most):
             raise self._malformed(f"has a vector of {length} bytes where that is not allowed")
         return self.take_untrusted(length)
 
     def integers_untrusted(self, width: int, each: int, *, at_least: int = 0) -> tuple[int, ...]:
-        """Take a vector of integers of ``each`` bytes."""
+        """Take a vector of integers of ``each`` bytes, one or two."""
         data = self.vector_untrusted(width, at_least=at_least)
         if len(data) % each:
             raise self._malformed("has a list that ends within an element")
-        return tuple(int.from_bytes(data[at : at + each], "big") for at in range(0, len(data), each))
+        return struct.unpack(f">{len(data) // each}{_INTEGERS[each]}", data)
 
     @property
     def remaining(self) -> int:
@@ -71,5 +77,5 @@ def vector(width: int, data: bytes) -> bytes:
 
 
 def integers(width: int, each: int, values: tuple[int, ...]) -> bytes:
-    """Write a vector of integers of ``each`` bytes."""
-    return vector(width, b"".join(value.to_bytes(each, "big") for value in values))
+    """Write a vector of integers of ``each`` bytes, one or two."""
+    return vector(width, struct.pack(f">{len(values)}{_INTEGERS[each]}", *values))

@@ -14,6 +14,8 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 HEADER_BYTES: Final = 12
+_UINT16: Final = 0xFFFF
+_UINT24: Final = 0xFFFFFF
 
 
 class HandshakeType(IntEnum):
@@ -81,21 +83,16 @@ def parse_fragments_untrusted(data: bytes) -> Iterator[Fragment]:
     """
     position = 0
     while position + HEADER_BYTES <= len(data):
-        header = data[position : position + HEADER_BYTES]
-        length, offset, size = (int.from_bytes(header[at : at + 3], "big") for at in (1, 6, 9))
         start = position + HEADER_BYTES
+        header = int.from_bytes(data[position:start], "big")
+        length, offset, size = header >> 64 & _UINT24, header >> 24 & _UINT24, header & _UINT24
         if offset + size > length or start + size > len(data):
             return
-        message_seq = int.from_bytes(header[4:6], "big")
-        yield Fragment(header[0], length, message_seq, offset, data[start : start + size])
+        message_seq = header >> 48 & _UINT16
+        yield Fragment(header >> 88, length, message_seq, offset, data[start : start + size])
         position = start + size
 
 
 def _header(kind: int, length: int, message_seq: int, offset: int, size: int) -> bytes:
-    return (
-        kind.to_bytes(1, "big")
-        + length.to_bytes(3, "big")
-        + message_seq.to_bytes(2, "big")
-        + offset.to_bytes(3, "big")
-        + size.to_bytes(3, "big")
-    )
+    header = kind << 88 | length << 64 | message_seq << 48 | offset << 24 | size
+    return header.to_bytes(HEADER_BYTES, "big")
