@@ -1,6 +1,7 @@
 # What a person does with this checkout. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit bench fuzz states set-up system-packages lock clean
+.PHONY: help demo test check lint types layers unit bench performance bench-peers fuzz states set-up
+.PHONY: system-packages lock clean
 
 RUN := .venv/bin
 # Two workers suit two cores; the tests of lossy wires are bound by the processor, the peers' by waiting.
@@ -29,8 +30,15 @@ layers: set-up ## import-linter: the house stands
 unit: set-up ## pytest alone
 	$(RUN)/pytest -n $(WORKERS)
 
-bench: set-up ## handshakes and round trips a second, beside pyOpenSSL where that is installed
-	@$(RUN)/python bench/handshakes.py
+bench: bench-peers ## rates beside pyOpenSSL and tinydtls, against the aims
+	@$(RUN)/python bench/run.py $(BENCH)
+
+performance: bench-peers ## measure and write the tables of docs/performance.md
+	@$(RUN)/python bench/run.py --write $(BENCH)
+
+bench-peers: set-up # without them the comparison is left out
+	@$(RUN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes --upgrade \
+	  --target build/bench-peers -r bench/peers.txt || echo "bench: pyOpenSSL could not be installed"
 
 # Seconds for each of the fuzz targets.
 SECONDS_EACH ?= 60
