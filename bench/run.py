@@ -242,7 +242,7 @@ def main() -> None:
         kinds = {
             "P-256": partial(connect, *configs_of(papers.p256)),
             "RSA-2048": partial(connect, *configs_of(papers.rsa)),
-            "PSK": partial(connect, *papers.psk_configs()),
+            "PSK": partial(connect, *papers.psk_configs(suites=(PSK_AES_128_GCM,))),
             "round trips": partial(round_trip, *connect(*configs_of(papers.p256))),
         }
         shares = shares_of(kinds)

@@ -23,7 +23,7 @@ PRIMITIVE_CALLS = {
     "twoway/dtls/signatures.py": (".sign(", ".verify("),
     "twoway/dtls/keys.py": ("HMAC(", ".copy()", ".update(", ".finalize(", "Hash("),
     "twoway/dtls/cookie.py": ("HMAC(", ".update(", ".finalize("),
-    "twoway/dtls/protection.py": (".encrypt(", ".decrypt("),
+    "twoway/dtls/aead.py": (".encrypt(", ".decrypt(", "make_aead("),
 }
 """Lines of these modules that are calls into the library."""
 
