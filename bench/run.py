@@ -46,7 +46,7 @@ SECONDS_A_ROUND = 0.4
 PAPER = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
-OURS, OPENSSL, TINYDTLS, PRIMITIVES = "twoway", "pyOpenSSL", "tinydtls", "primitives alone"
+OURS, OPENSSL, TINYDTLS, PRIMITIVES = "twoway", "pyOpenSSL", "tinydtls", "primitives"
 COLUMNS = (OURS, OPENSSL, TINYDTLS, PRIMITIVES)
 
 GCM = b"ECDHE-ECDSA-AES128-GCM-SHA256"
