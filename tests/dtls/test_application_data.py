@@ -92,7 +92,7 @@ def test_a_protected_record_of_another_version_is_dropped_unread(kind, to_server
 
 @EVERY_KIND
 @TO_SERVER
-@pytest.mark.parametrize("type_", [0, 19, 24, 25, 26, 255])
+@pytest.mark.parametrize("type_", [0, 19, 24, 26, 255])
 def test_an_authentic_record_of_a_type_that_we_do_not_know_is_dropped(kind, to_server, type_):
     pair = pair_of(kind).connect()
     say_protected(sender(pair, to_server), type_, b"data")

@@ -1,13 +1,15 @@
-"""The record layer's 13-byte header: RFC 6347 section 4.1.
+"""The record layer's header: RFC 6347 section 4.1, and with a connection ID RFC 9146 section 4.
 
     ContentType type;            1 byte
     ProtocolVersion version;     2 bytes
     uint16 epoch;                2 bytes
     uint48 sequence_number;      6 bytes
+    opaque cid[cid_length];      only if the type is tls12_cid
     uint16 length;               2 bytes
     opaque fragment[length];
 
-This module cuts datagrams into records and puts records together. It knows nothing of keys.
+This module cuts datagrams into records and puts records together. It knows nothing of keys. The length of
+a connection ID does not travel: whoever receives it has chosen it and knows.
 """
 
 from __future__ import annotations
@@ -17,8 +19,12 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 _HEADER = struct.Struct(">BHQH")
+_HEADER_BEFORE_ID = struct.Struct(">BHQ")
+_LENGTH = struct.Struct(">H")
 
 HEADER_BYTES: Final = 13
+CONNECTION_ID_AT: Final = 11
+"""Where a connection ID stands in a record that has one."""
 MAX_PLAINTEXT_BYTES: Final = 2**14  # RFC 5246 section 6.2.1
 MAX_CIPHERTEXT_BYTES: Final = 2**14 + 2048  # RFC 5246 section 6.2.3
 MAX_SEQUENCE: Final = 2**48 - 1  # RFC 6347 section 4.1: the sequence number must not wrap
@@ -30,12 +36,15 @@ DTLS_1_2: Final = 0xFEFD
 
 
 class ContentType(IntEnum):
-    """RFC 5246 section 6.2.1."""
+    """RFC 5246 section 6.2.1, RFC 9146 section 4, RFC 9853 section 4."""
 
     CHANGE_CIPHER_SPEC = 20
     ALERT = 21
     HANDSHAKE = 22
     APPLICATION_DATA = 23
+    TLS12_CID = 25
+    """On the outside of a record with a connection ID; its real type is protected with the content."""
+    RETURN_ROUTABILITY_CHECK = 27
 
 
 class Record(NamedTuple):
@@ -46,10 +55,22 @@ class Record(NamedTuple):
     epoch: int
     sequence: int
     fragment: bytes
+    connection_id: bytes = b""
+    """What a record of the type tls12_cid carries in its header; others have none."""
+
+    @property
+    def wire_bytes(self) -> int:
+        """How long the record is with its header."""
+        return HEADER_BYTES + len(self.connection_id) + len(self.fragment)
 
 
-def split_datagram_untrusted(datagram: bytes) -> tuple[list[Record], int]:
+def split_datagram_untrusted(datagram: bytes, connection_id_bytes: int = 0) -> tuple[list[Record], int]:
     """Cut a datagram into its records; never raises.
+
+    Args:
+        datagram: the UDP payload.
+        connection_id_bytes: how long the connection IDs are that we gave out; 0 if we gave out none, and
+            a record that has one cannot be read.
 
     Returns:
         The records in order, and the number of bytes at the end that are no record (RFC 6347
@@ -60,15 +81,30 @@ def split_datagram_untrusted(datagram: bytes) -> tuple[list[Record], int]:
     size = len(datagram)
     while position + HEADER_BYTES <= size and len(records) < MAX_RECORDS_IN_DATAGRAM:
         kind, version, number, length = _HEADER.unpack_from(datagram, position)
-        end = position + HEADER_BYTES + length
+        start = position + HEADER_BYTES
+        connection_id = b""
+        if kind == ContentType.TLS12_CID:
+            start += connection_id_bytes
+            if not connection_id_bytes or start > size:
+                break
+            connection_id = datagram[position + CONNECTION_ID_AT : start - _LENGTH.size]
+            (length,) = _LENGTH.unpack_from(datagram, start - _LENGTH.size)
+        end = start + length
         if end > size or length > MAX_CIPHERTEXT_BYTES or version >> 8 != DTLS_1_2 >> 8:
             break
-        fragment = datagram[position + HEADER_BYTES : end]
-        records.append(Record(kind, version, number >> 48, number & MAX_SEQUENCE, fragment))
+        fragment = datagram[start:end]
+        records.append(Record(kind, version, number >> 48, number & MAX_SEQUENCE, fragment, connection_id))
         position = end
     return records, size - position
 
 
-def encode_record(kind: int, version: int, epoch: int, sequence: int, fragment: bytes) -> bytes:
-    """Put a header in front of a fragment."""
-    return _HEADER.pack(kind, version, epoch << 48 | sequence, len(fragment)) + fragment
+def encode_record(
+    kind: int, version: int, epoch: int, sequence: int, fragment: bytes, connection_id: bytes = b""
+) -> bytes:
+    """Put a header in front of a fragment; one with a connection ID if there is one, whose type has then to
+    be tls12_cid."""
+    number = epoch << 48 | sequence
+    if not connection_id:
+        return _HEADER.pack(kind, version, number, len(fragment)) + fragment
+    before = _HEADER_BEFORE_ID.pack(kind, version, number)
+    return before + connection_id + _LENGTH.pack(len(fragment)) + fragment
