@@ -15,7 +15,9 @@ from typing import Final
 from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
 from twoway.dtls.client import ClientHandshake
 from twoway.dtls.config import DTLSConfig
+from twoway.dtls.connection_id import NO_CONNECTION_IDS, ConnectionIDs
 from twoway.dtls.cookie import AcceptedHello
+from twoway.dtls.epochs import Opened
 from twoway.dtls.events import (
     Closed,
     ClosedBy,
@@ -23,15 +25,18 @@ from twoway.dtls.events import (
     DataReceived,
     DecryptionRequest,
     Event,
+    PathChanged,
     SignatureRequest,
 )
 from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY, Flight
 from twoway.dtls.handshake import Handshake, Surroundings
 from twoway.dtls.messages.handshake import Fragment, HandshakeType, parse_fragments_untrusted
+from twoway.dtls.paths import ROUND_TRIPS, Path, Paths
 from twoway.dtls.protection import Protection, RecordRejected, RecordUnreadable
 from twoway.dtls.reassembly import Fate
 from twoway.dtls.receiving import Receiver, RecordOverflow
 from twoway.dtls.record import DTLS_1_0, DTLS_1_2, ContentType, Record, split_datagram_untrusted
+from twoway.dtls.return_routability import MESSAGE_BYTES, PathMessage
 from twoway.dtls.sending import Sender
 from twoway.dtls.server import ServerHandshake
 from twoway.dtls.states import State
@@ -54,24 +59,34 @@ class Association:
     ========================================  ====================================================
     inputs                                    outputs, drained by the caller after *each* input
     ========================================  ====================================================
-    ``start(now)``                            ``datagrams_to_send()``
-    ``receive_datagram(data, now)``           ``next_event()`` until it returns None
-    ``handle_timer(now)``                     ``next_deadline()``
-    ``send(data)``
+    ``start(now)``                            ``datagrams_to_send()``, or with their paths
+    ``receive_datagram(data, now, path)``     ``routed_datagrams_to_send()``
+    ``handle_timer(now)``                     ``next_event()`` until it returns None
+    ``send(data)``                            ``next_deadline()``
     ``answer(request, result, now)``
+    ``use_path(path)``
     ``close()``
     ========================================  ====================================================
 
-    ``now`` is monotonic seconds. Bad network input is dropped and counted in :attr:`counters`, never
-    raised. A broken rule ends this association alone: the peer gets an alert and the caller a
-    :class:`~twoway.dtls.events.Closed` event, after which every input is ignored.
+    ``now`` is monotonic seconds. A path is whatever tells the caller where a datagram came from or goes to,
+    an address for instance; the engine only compares it. Whoever has one path alone leaves it out.
+
+    Bad network input is dropped and counted in :attr:`counters`, never raised. A broken rule ends this
+    association alone: the peer gets an alert and the caller a :class:`~twoway.dtls.events.Closed` event,
+    after which every input is ignored.
 
     Attributes:
         counters: how often each kind of thing happened: ``"dropped: replayed"``, ``"flights resent"``...
     """
 
     def __init__(
-        self, surroundings: Surroundings, *, trace: Trace, name: str, accepted: AcceptedHello | None
+        self,
+        surroundings: Surroundings,
+        *,
+        path: Path,
+        trace: Trace,
+        name: str,
+        accepted: AcceptedHello | None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._config = surroundings.config
@@ -83,8 +98,14 @@ class Association:
         self._connected: Connected | None = None
         self._closed: Closed | None = None
         self._pending: SignatureRequest | DecryptionRequest | None = None
+        self._connection_ids = NO_CONNECTION_IDS
+        # Before the hellos have agreed upon it, the length of ours is what a record with an ID has.
+        self._connection_id_bytes = len(surroundings.connection_id or b"")
+        self._paths = Paths(self, surroundings.entropy, path)
+        self._came_by = path
         self._sender = Sender(
             self._config,
+            self._paths.route,
             # RFC 6347 section 4.2.1: a server goes on with the sequence number of the hello's record.
             first_sequence=accepted.record.sequence if accepted else 0,
             version=DTLS_1_2 if accepted else DTLS_1_0,
@@ -110,6 +131,8 @@ class Association:
         *,
         entropy: Callable[[int], bytes],
         wall_clock: Callable[[], datetime],
+        connection_id: bytes | None = None,
+        path: Path = None,
         trace: Trace = ignore,
         name: str = "client",
     ) -> Association:
@@ -119,15 +142,21 @@ class Association:
             config: credentials and limits.
             entropy: returns that many random bytes, like ``os.urandom``.
             wall_clock: the time by which certificates are judged, aware.
+            connection_id: what the peer is to write into its records, ``config.connection_id_bytes`` long.
+                Whoever tells associations apart by it gives one that no other has; without, it is random.
+            path: where the peer is.
             trace: sees what happens.
             name: what the trace calls this association.
 
         Raises:
-            CallerError: the configuration has nothing that a client could prove itself with.
+            CallerError: the configuration has nothing that a client could prove itself with, or the
+                connection ID has another length than it says.
         """
         if not config.usable_suites(is_client=True):
             raise CallerError("this configuration has no credential for a client")
-        return cls(Surroundings(config, entropy, wall_clock), trace=trace, name=name, accepted=None)
+        connection_id = _own_connection_id(config, connection_id, entropy)
+        surroundings = Surroundings(config, entropy, wall_clock, connection_id)
+        return cls(surroundings, path=path, trace=trace, name=name, accepted=None)
 
     @classmethod
     def server(
@@ -137,11 +166,15 @@ class Association:
         *,
         entropy: Callable[[int], bytes],
         wall_clock: Callable[[], datetime],
+        connection_id: bytes | None = None,
+        path: Path = None,
         trace: Trace = ignore,
         name: str = "server",
     ) -> Association:
         """Make the side that answers, from a hello whose cookie was good; arguments as for :meth:`client`."""
-        return cls(Surroundings(config, entropy, wall_clock), trace=trace, name=name, accepted=accepted)
+        connection_id = _own_connection_id(config, connection_id, entropy)
+        surroundings = Surroundings(config, entropy, wall_clock, connection_id)
+        return cls(surroundings, path=path, trace=trace, name=name, accepted=accepted)
 
     # --- what a caller may ask ------------------------------------------------------------------
 
@@ -171,8 +204,23 @@ class Association:
         it (RFC 6298); before that what the configuration says; None if nothing is known."""
         return self._sender.round_trip
 
+    @property
+    def connection_id(self) -> bytes:
+        """What the peer writes into its protected records; empty if it writes none."""
+        return self._connection_ids.ours
+
+    @property
+    def path(self) -> Path:
+        """By which path data goes."""
+        return self._paths.path
+
     def datagrams_to_send(self) -> list[bytes]:
         """Return what to send now, in order, and forget it."""
+        return [datagram for datagram, _ in self._sender.collect()]
+
+    def routed_datagrams_to_send(self) -> list[tuple[bytes, Path]]:
+        """Return what to send now, in order, each with its path, and forget it. While it is not clear where
+        the peer is, a datagram may be there twice, with two paths; the peer takes one of them."""
         return self._sender.collect()
 
     def next_event(self) -> Event | None:
@@ -181,8 +229,10 @@ class Association:
 
     def next_deadline(self) -> float | None:
         """Return when :meth:`handle_timer` is due, in monotonic seconds, or None."""
-        if self._connected or self._closed or self._started_at is None:
+        if self._closed or self._started_at is None:
             return None
+        if self._connected:
+            return self._paths.deadline
         end = self._started_at + self._config.handshake_timeout
         return end if self._sender.deadline is None else min(end, self._sender.deadline)
 
@@ -200,10 +250,17 @@ class Association:
         elif self._server:
             self._guard(self._server.start_untrusted)
 
-    def receive_datagram(self, data: bytes, now: float) -> None:
-        """Take a datagram from the peer's address."""
+    def receive_datagram(self, data: bytes, now: float, path: Path = None) -> None:
+        """Take a datagram that may be the peer's.
+
+        Args:
+            data: the UDP payload.
+            now: monotonic seconds.
+            path: where it came from.
+        """
         self._now = now
-        records, trailing_bytes = split_datagram_untrusted(data)
+        self._came_by = path
+        records, trailing_bytes = split_datagram_untrusted(data, self._connection_id_bytes)
         if trailing_bytes:
             self._drop("malformed record")
         for record in records:
@@ -217,6 +274,9 @@ class Association:
         deadline = self.next_deadline()
         if deadline is None or now < deadline:
             return
+        if self._connected:
+            self._paths.expire(now)
+            return
         assert self._started_at is not None
         is_over = now >= self._started_at + self._config.handshake_timeout
         due = Due.NOTHING if is_over else self._sender.handle_timer(now)
@@ -229,7 +289,8 @@ class Association:
         """Send one record of application data.
 
         Args:
-            data: at most 2**14 bytes, or what the peer allows; one call is one record is one datagram.
+            data: at most 2**14 bytes, one less with a connection ID, or what the peer allows; one call is one
+                record is one datagram.
 
         Raises:
             CallerError: not connected, closed, or too long.
@@ -268,6 +329,11 @@ class Association:
             self._guard(lambda: self._handshake.signed(result))
         self._advance()
 
+    def use_path(self, path: Path) -> None:
+        """Speak by another path from here on, because we have moved by ourselves (RFC 9853 section 5.2): to
+        another interface, say. The peer finds that out by our next record."""
+        self._paths.use(path)
+
     def close(self) -> None:
         """End the association with close_notify (RFC 5246 section 7.2.1)."""
         if self._closed:
@@ -283,7 +349,7 @@ class Association:
 
     def _receive_record(self, record: Record) -> None:
         try:
-            plaintext = self._receiver.open_untrusted(record)
+            opened = self._receiver.open_untrusted(record)
         except RecordOverflow as overflow:
             self._fail(AlertDescription.RECORD_OVERFLOW, str(overflow))
         except RecordUnreadable as unreadable:
@@ -292,21 +358,27 @@ class Association:
         except RecordRejected as rejected:
             self._drop(str(rejected))
         else:
-            if plaintext is None:
+            if opened is None:
                 self._sender.hear(self._now)  # It belongs to the flight that answers ours.
             else:
-                self._take(record, plaintext)
+                self._take(record, opened)
 
-    def _take(self, record: Record, plaintext: bytes) -> None:
+    def _take(self, record: Record, opened: Opened) -> None:
         self.counters["records received"] += 1
-        if record.type == ContentType.APPLICATION_DATA:
+        if record.connection_id and self._connected:
+            may_move = opened.is_newest and opened.type != ContentType.RETURN_ROUTABILITY_CHECK
+            self._paths.hear(self._came_by, record.wire_bytes, self._now, may_move=may_move)
+        plaintext = opened.plaintext
+        if opened.type == ContentType.APPLICATION_DATA:
             self._receive_data(record, plaintext)
-        elif record.type == ContentType.HANDSHAKE:
+        elif opened.type == ContentType.HANDSHAKE:
             self._receive_handshake(record, plaintext)
-        elif record.type == ContentType.CHANGE_CIPHER_SPEC:
+        elif opened.type == ContentType.CHANGE_CIPHER_SPEC:
             self._receive_change_cipher_spec(plaintext)
-        elif record.type == ContentType.ALERT:
+        elif opened.type == ContentType.ALERT:
             self._receive_alert(record, plaintext)
+        elif opened.type == ContentType.RETURN_ROUTABILITY_CHECK and self._paths.is_checked:
+            self._receive_path_message(record, plaintext)
         else:
             self._drop("unknown content type")
 
@@ -329,6 +401,18 @@ class Association:
             self._drop("data before Finished")
         else:
             self._events.append(DataReceived(plaintext))
+
+    def _receive_path_message(self, record: Record, plaintext: bytes) -> None:
+        """RFC 9853 section 4: protected like data, and as little to be believed before the Finished."""
+        if record.epoch == 0 or not self._connected:
+            self._drop("path message out of place")
+            return
+        try:
+            message = PathMessage.parse_untrusted(plaintext)
+        except RecordRejected as rejected:
+            self._drop(str(rejected))
+        else:
+            self._paths.answer(message, self._came_by, record.wire_bytes, self._now)
 
     def _receive_alert(self, record: Record, plaintext: bytes) -> None:
         """RFC 5246 section 7.2. Unprotected alerts count only while nothing better can come."""
@@ -445,10 +529,16 @@ class Association:
         self._answered_seq = self._receiver.messages.next_seq - 1
         self._sender.send_flight(flight, self._now)
 
+    def use_connection_ids(self, ids: ConnectionIDs, *, is_checked: bool) -> None:
+        """Let protected records carry IDs (see :class:`~twoway.dtls.handshake.Link`)."""
+        self._connection_ids = ids
+        self._paths.is_checked = is_checked
+        self._tell("connection IDs agreed upon", ours=ids.ours.hex(), peers=ids.peers.hex(), rrc=is_checked)
+
     def install_keys(self, *, read: Protection, write: Protection) -> None:
         """Make epoch 1 ready (see :class:`~twoway.dtls.handshake.Link`)."""
-        self._receiver.install_keys(read)
-        self._sender.install_keys(write)
+        self._receiver.install_keys(read, self._connection_ids.ours)
+        self._sender.install_keys(write, self._connection_ids.peers)
 
     def limit_plaintext(self, *, sent: int | None, received: int | None) -> None:
         """Bound records (see :class:`~twoway.dtls.handshake.Link`)."""
@@ -475,6 +565,40 @@ class Association:
             self._sender.negotiated()
         self._tell("state entered", state=state.name)
 
+    # --- PathLink: what the paths ask for -------------------------------------------------------
+
+    @property
+    def challenge_bytes(self) -> int:
+        """How long a challenge is (see :class:`~twoway.dtls.paths.PathLink`)."""
+        return self._sender.record_bytes(MESSAGE_BYTES)
+
+    @property
+    def path_timeout(self) -> float:
+        """How long a path has (see :class:`~twoway.dtls.paths.PathLink`)."""
+        rule = self._config.retransmission
+        if self.round_trip is None:
+            return rule.initial
+        # A new path may be slower than the one that was measured.
+        return max(rule.shortest, ROUND_TRIPS * self.round_trip)
+
+    def send_path_message(self, message: PathMessage, path: Path) -> None:
+        """Send a message of the check (see :class:`~twoway.dtls.paths.PathLink`)."""
+        if not self._sender.has_room_for_data:
+            return  # The last sequence numbers are not for the peer to use up.
+        self.counters[f"path messages sent: {message.type.label}"] += 1
+        self._tell("path message sent", type=message.type.label, path=path)
+        self._sender.send_by(path, ContentType.RETURN_ROUTABILITY_CHECK, message.encode())
+
+    def path_changed(self, path: Path) -> None:
+        """Tell the caller (see :class:`~twoway.dtls.paths.PathLink`)."""
+        self._tell("path changed", path=path)
+        self._events.append(PathChanged(path))
+
+    def path_noted(self, what: str, path: Path) -> None:
+        """Count (see :class:`~twoway.dtls.paths.PathLink`)."""
+        self.counters[what] += 1
+        self._tell(what, path=path)
+
     # --- records out ----------------------------------------------------------------------------
 
     def _note_resent(self, due: Due, why: str) -> None:
@@ -499,6 +623,7 @@ class Association:
         self._closed = Closed(by, alert, reason, self._connected is not None)
         self._sender.forget_flight()
         self._receiver.forget()
+        self._paths.forget()
         self._events.append(self._closed)
         self._tell("closed", by=by.value, reason=reason)
 
@@ -511,3 +636,15 @@ class Association:
     def _tell(self, what: str, **data: object) -> None:
         if self._trace is not ignore:
             self._trace(TraceEvent(what, self._name, data))
+
+
+def _own_connection_id(
+    config: DTLSConfig, given: bytes | None, entropy: Callable[[int], bytes]
+) -> bytes | None:
+    """Return what the peer is to write; None if connection IDs are not spoken."""
+    size = config.connection_id_bytes
+    if given is None:
+        return None if size is None else entropy(size)
+    if len(given) != size:
+        raise CallerError(f"the connection ID has {len(given)} bytes, and the configuration says {size}")
+    return given

@@ -119,7 +119,7 @@ class ClientHandshake(Handshake):
             cookie=b"",
             suites=tuple(suite.code for suite in self._suites),
             compressions=bytes([NULL_COMPRESSION]),
-            extensions=offered_extensions(self._config, self._suites),
+            extensions=offered_extensions(self._config, self._suites, self._connection_id),
         )
         self._say_hello()
 
@@ -193,6 +193,7 @@ class ClientHandshake(Handshake):
                 AlertDescription.ILLEGAL_PARAMETER, "the peer does not take uncompressed points"
             )
         self._accept_extended_master_secret(extensions)
+        self._agree_on_connection_ids(extensions)
         self._accept_encrypt_then_mac_untrusted(hello, suite)
         self._accept_certificate_types_untrusted(hello)
         self._accept_limits_untrusted(hello)

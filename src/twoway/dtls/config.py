@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Final
 
+from twoway.dtls.connection_id import MAX_CONNECTION_ID_BYTES
 from twoway.dtls.credentials import (
     PIN_BYTES,
     CertificateCredential,
@@ -86,6 +87,9 @@ class DTLSConfig:
     max_fragment_length: int | None = None
     """For a client: 512, 1024, 2048 or 4096 bytes of plaintext a record in both directions (RFC 6066), for
     servers that do not know ``record_size_limit``."""
+    connection_id_bytes: int | None = None
+    """How long an ID the peer is to write into its records, by which they are known wherever they come from
+    (RFC 9146): 1 to 20 bytes; 0: none, but we write the one that the peer asks for; None: neither."""
     unsafe_allow_missing_extended_master_secret: bool = False
     """Speak with peers that lack RFC 7627. Their keys are not bound to the handshake's messages, so two
     different handshakes can end with the same keys (the triple handshake attack)."""
@@ -116,6 +120,8 @@ class DTLSConfig:
             )
         if self.max_fragment_length not in (None, *FRAGMENT_LENGTHS):
             raise ConfigurationError("a maximum fragment length is 512, 1024, 2048 or 4096 bytes")
+        if not 0 <= (self.connection_id_bytes or 0) <= MAX_CONNECTION_ID_BYTES:
+            raise ConfigurationError(f"a connection ID has at most {MAX_CONNECTION_ID_BYTES} bytes")
 
     def _check_credentials(self) -> None:
         proves = self.certificate is not None or self.raw_key is not None

@@ -7,10 +7,11 @@ guarantees that no sequence number is used twice for sending, and that no record
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
+from twoway.dtls.connection_id import INNER_TYPE_BYTES, authenticated_prefix, unwrap_untrusted, wrap
 from twoway.dtls.protection import Protection, RecordRejected
-from twoway.dtls.record import MAX_SEQUENCE, Record, encode_record
+from twoway.dtls.record import MAX_SEQUENCE, ContentType, Record, encode_record
 from twoway.dtls.replay import RecentRecords, ReplayWindow
 
 MAX_DATA_SEQUENCE: Final = MAX_SEQUENCE - 2**16
@@ -27,19 +28,29 @@ class WriteEpoch:
         number: the epoch.
         sequence: the sequence number of its first record.
         protection: its keys; None for epoch 0.
+        connection_id: what the peer asked for in protected records; may be empty.
     """
 
-    __slots__ = ("_number", "_protection", "sequence")
+    __slots__ = ("_connection_id", "_number", "_protection", "sequence")
 
-    def __init__(self, number: int, sequence: int, protection: Protection | None) -> None:
+    def __init__(
+        self, number: int, sequence: int, protection: Protection | None, connection_id: bytes = b""
+    ) -> None:
+        self._connection_id = connection_id
         self._number = number
         self._protection = protection
         self.sequence = sequence
 
     @property
+    def inner_bytes(self) -> int:
+        """How much is protected beside the content: the type, in a record with a connection ID."""
+        return INNER_TYPE_BYTES if self._connection_id else 0
+
+    @property
     def overhead_bytes(self) -> int:
-        """How much longer a fragment is than its plaintext."""
-        return self._protection.overhead_bytes if self._protection else 0
+        """How much longer a record is than its header of 13 bytes and its content, at most."""
+        cipher_bytes = self._protection.overhead_bytes if self._protection else 0
+        return len(self._connection_id) + self.inner_bytes + cipher_bytes
 
     @property
     def has_room_for_data(self) -> bool:
@@ -51,10 +62,27 @@ class WriteEpoch:
         sequence = self.sequence
         assert sequence <= MAX_SEQUENCE, "a sequence number must never wrap"
         self.sequence = sequence + 1
-        if self._protection is not None:
-            number = self._number << 48 | sequence
-            plaintext = self._protection.seal(number, _PREFIX.pack(number, kind, version), plaintext)
-        return encode_record(kind, version, self._number, sequence, plaintext)
+        if self._protection is None:
+            return encode_record(kind, version, self._number, sequence, plaintext)
+        number = self._number << 48 | sequence
+        if not self._connection_id:
+            fragment = self._protection.seal(number, _PREFIX.pack(number, kind, version), plaintext)
+            return encode_record(kind, version, self._number, sequence, fragment)
+        prefix = authenticated_prefix(number, version, self._connection_id)
+        fragment = self._protection.seal(number, prefix, wrap(kind, plaintext))
+        return encode_record(
+            ContentType.TLS12_CID, version, self._number, sequence, fragment, self._connection_id
+        )
+
+
+class Opened(NamedTuple):
+    """What was in a record that is authentic and new."""
+
+    type: int
+    """Its real type."""
+    plaintext: bytes
+    is_newest: bool
+    """Whether it is newer than every authentic record before it (RFC 9146 section 6)."""
 
 
 class ReadEpoch:
@@ -62,31 +90,42 @@ class ReadEpoch:
 
     Args:
         protection: its keys; None for epoch 0.
+        connection_id: what the peer has to write into protected records; may be empty.
     """
 
-    __slots__ = ("_protection", "_recent", "_window")
+    __slots__ = ("_connection_id", "_protection", "_recent", "_window")
 
-    def __init__(self, protection: Protection | None) -> None:
+    def __init__(self, protection: Protection | None, connection_id: bytes = b"") -> None:
+        self._connection_id = connection_id
         self._protection = protection
         self._window = ReplayWindow()
         self._recent = RecentRecords()
 
-    def open_untrusted(self, record: Record) -> bytes:
-        """Return the plaintext of a record that is authentic and new, and remember it.
+    def open_untrusted(self, record: Record) -> Opened:
+        """Return what is in a record that is authentic and new, and remember it.
 
         The window of RFC 6347 section 4.1.2.6 moves for verified records alone, so epoch 0 has none.
 
         Raises:
-            RecordRejected: it is not authentic, or was seen before, or is too old to say.
+            RecordRejected: it is not authentic, or was seen before, or is too old to say, or has not the
+                connection ID that was agreed upon (RFC 9146 section 3).
         """
+        if record.connection_id != self._connection_id:
+            raise RecordRejected("wrong connection ID")
         if self._protection is None:
             if self._recent.repeats(record):
                 raise RecordRejected("replayed")
-            return record.fragment
+            return Opened(record.type, record.fragment, is_newest=False)
         if not self._window.is_fresh(record.sequence):
             raise RecordRejected("replayed")
         number = record.epoch << 48 | record.sequence
-        prefix = _PREFIX.pack(number, record.type, record.version)
-        plaintext = self._protection.open_untrusted(number, prefix, record.fragment)
+        if self._connection_id:
+            prefix = authenticated_prefix(number, record.version, self._connection_id)
+        else:
+            prefix = _PREFIX.pack(number, record.type, record.version)
+        kind, plaintext = record.type, self._protection.open_untrusted(number, prefix, record.fragment)
+        is_newest = self._window.is_newest(record.sequence)
         self._window.mark(record.sequence)
-        return plaintext
+        if self._connection_id:
+            kind, plaintext = unwrap_untrusted(plaintext)
+        return Opened(kind, plaintext, is_newest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -85,5 +86,13 @@ class DecryptionRequest:
     """Whose key it is; its ``decrypter`` can do it."""
 
 
-Event = Connected | DataReceived | Closed | SignatureRequest | DecryptionRequest
+@dataclass(frozen=True, slots=True)
+class PathChanged:
+    """The peer has moved: what we send goes by another path from here on (RFC 9146 section 6)."""
+
+    path: Hashable
+    """The path, as it was given to :meth:`Association.receive_datagram`."""
+
+
+Event = Connected | DataReceived | Closed | SignatureRequest | DecryptionRequest | PathChanged
 """Everything that :meth:`Association.next_event` can return."""

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from twoway.dtls import keys
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.config import DTLSConfig
+from twoway.dtls.connection_id import ConnectionIDs, parse_extension_untrusted
 from twoway.dtls.credentials import Credential, verify_chain_untrusted, verify_raw_key_untrusted
 from twoway.dtls.events import Connected, DecryptionRequest, SignatureRequest
 from twoway.dtls.flights import Flight, FlightItem
@@ -41,6 +42,8 @@ class Surroundings:
     config: DTLSConfig
     entropy: Callable[[int], bytes]
     wall_clock: Callable[[], datetime]
+    connection_id: bytes | None = None
+    """What the peer is to write into its records; empty: nothing; None: connection IDs are not spoken."""
 
 
 class Link(Protocol):
@@ -48,6 +51,9 @@ class Link(Protocol):
 
     def send_flight(self, flight: Flight) -> None:
         """Send a flight and keep it for retransmission."""
+
+    def use_connection_ids(self, ids: ConnectionIDs, *, is_checked: bool) -> None:
+        """Protected records carry these IDs; ``is_checked``: both sides check new paths (RFC 9853)."""
 
     def install_keys(self, *, read: Protection, write: Protection) -> None:
         """Make epoch 1 ready. Reading starts at the peer's ChangeCipherSpec, writing at ours."""
@@ -81,6 +87,7 @@ class Handshake(ABC):
         self._config = surroundings.config
         self._entropy = surroundings.entropy
         self._wall_clock = surroundings.wall_clock
+        self._connection_id = surroundings.connection_id
         self._link = link
         self._next_seq = first_seq
         self._transcript = b""
@@ -225,6 +232,18 @@ class Handshake(ABC):
             return self._config.is_revoked(identity)
         except Exception:  # noqa: BLE001 whatever kept the caller from answering, nobody comes in by it
             return True
+
+    # --- connection IDs -------------------------------------------------------------------------
+
+    def _agree_on_connection_ids(self, extensions: Extensions) -> None:
+        """RFC 9146 section 3, RFC 9853 section 3: each side says what it wants to be called."""
+        asked = extensions.get(ExtensionType.CONNECTION_ID)
+        if self._connection_id is None or asked is None:
+            return
+        if extensions.get(ExtensionType.RRC):
+            raise HandshakeFailure(AlertDescription.DECODE_ERROR, "the peer's rrc extension is not empty")
+        ids = ConnectionIDs(ours=self._connection_id, peers=parse_extension_untrusted(asked))
+        self._link.use_connection_ids(ids, is_checked=ExtensionType.RRC in extensions)
 
     # --- signatures -----------------------------------------------------------------------------
 

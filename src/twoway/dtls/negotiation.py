@@ -13,6 +13,8 @@ encrypt_then_mac         RFC 7366 section 2            where a CBC suite is offe
 extended_master_secret   RFC 7627 section 5.1          always
 record_size_limit        RFC 8449 section 4            where configured; answered by every server
 max_fragment_length      RFC 6066 section 4            where configured; ignored beside the one above
+connection_id            RFC 9146 section 3            where configured
+rrc                      RFC 9853 section 3            beside connection_id
 renegotiation_info       RFC 5746 section 3            always
 =======================  ============================  ==============================================
 """
@@ -26,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.config import MAX_RECORD_SIZE_LIMIT, MIN_RECORD_SIZE_LIMIT, DTLSConfig
+from twoway.dtls.connection_id import encode_extension
 from twoway.dtls.credentials import Credential
 from twoway.dtls.groups import UNCOMPRESSED_POINTS, NamedGroup
 from twoway.dtls.kinds import HandshakeKind
@@ -50,8 +53,10 @@ MAX_FRAGMENT_LENGTHS: Final = {1: 2**9, 2: 2**10, 3: 2**11, 4: 2**12}
 # --- what a client offers ---------------------------------------------------------------------------
 
 
-def offered_extensions(config: DTLSConfig, suites: tuple[CipherSuite, ...]) -> Extensions:
-    """Return the extensions of a ClientHello that offers these suites."""
+def offered_extensions(
+    config: DTLSConfig, suites: tuple[CipherSuite, ...], connection_id: bytes | None
+) -> Extensions:
+    """Return the extensions of a ClientHello that offers these suites, and wants this connection ID."""
     extensions: Extensions = {
         ExtensionType.EXTENDED_MASTER_SECRET: b"",
         ExtensionType.RENEGOTIATION_INFO: EMPTY_RENEGOTIATION_INFO,
@@ -69,6 +74,9 @@ def offered_extensions(config: DTLSConfig, suites: tuple[CipherSuite, ...]) -> E
     if config.max_fragment_length is not None:
         code = next(code for code, size in MAX_FRAGMENT_LENGTHS.items() if size == config.max_fragment_length)
         extensions[ExtensionType.MAX_FRAGMENT_LENGTH] = bytes([code])
+    if connection_id is not None:
+        extensions[ExtensionType.CONNECTION_ID] = encode_extension(connection_id)
+        extensions[ExtensionType.RRC] = b""
     return extensions
 
 
@@ -218,7 +226,13 @@ def _nothing_in_common(config: DTLSConfig, offer: Offer, requested: int | None) 
 
 
 def answered_extensions(
-    config: DTLSConfig, hello: ClientHello, offer: Offer, choice: Choice, *, extended_master_secret: bool
+    config: DTLSConfig,
+    hello: ClientHello,
+    offer: Offer,
+    choice: Choice,
+    *,
+    extended_master_secret: bool,
+    connection_id: bytes | None,
 ) -> Extensions:
     """Return the extensions of the ServerHello; none that the client did not offer."""
     extensions: Extensions = {}
@@ -241,6 +255,10 @@ def answered_extensions(
         extensions[ExtensionType.RECORD_SIZE_LIMIT] = ours.to_bytes(2, "big")
     if offer.max_fragment_length is not None:
         extensions[ExtensionType.MAX_FRAGMENT_LENGTH] = hello.extensions[ExtensionType.MAX_FRAGMENT_LENGTH]
+    if connection_id is not None and ExtensionType.CONNECTION_ID in hello.extensions:
+        extensions[ExtensionType.CONNECTION_ID] = encode_extension(connection_id)
+        if ExtensionType.RRC in hello.extensions:
+            extensions[ExtensionType.RRC] = b""
     return extensions
 
 

@@ -43,6 +43,8 @@ AMPLIFICATION_LIMIT: Final = 3
 CHALLENGES: Final = 3
 """How often a path is asked before it counts as dead, evenly within the time that RFC 9853 section 5.5
 gives it. If that is three round trips, it is asked once in each, as section 5.3 has it."""
+ROUND_TRIPS: Final = 3
+"""How many a path has to answer where the round trip is known (RFC 9853 section 5.5)."""
 
 
 class PathLink(Protocol):

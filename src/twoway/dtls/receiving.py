@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from twoway.dtls.epochs import ReadEpoch
+from twoway.dtls.epochs import Opened, ReadEpoch
 from twoway.dtls.protection import Protection, RecordRejected
 from twoway.dtls.reassembly import Reassembler
 from twoway.dtls.record import DTLS_1_2, MAX_PLAINTEXT_BYTES, Record
@@ -37,17 +37,22 @@ class Receiver:
         self._early: list[Record] = []
         self._limit_bytes = MAX_PLAINTEXT_BYTES
 
-    def install_keys(self, protection: Protection) -> None:
-        """Make epoch 1 ready; it is entered by :meth:`change_epoch`."""
-        self._epochs[1] = ReadEpoch(protection)
+    def install_keys(self, protection: Protection, connection_id: bytes) -> None:
+        """Make epoch 1 ready; it is entered by :meth:`change_epoch`.
+
+        Args:
+            protection: the peer's keys.
+            connection_id: what the peer writes into its records; empty if it writes none.
+        """
+        self._epochs[1] = ReadEpoch(protection, connection_id)
 
     def limit_plaintext(self, limit_bytes: int | None) -> None:
         """Take no protected record with more plaintext than that, our own limit that the peer was told; None:
         what the protocol allows. Unprotected records are free of it (RFC 8449 section 4)."""
         self._limit_bytes = MAX_PLAINTEXT_BYTES if limit_bytes is None else limit_bytes
 
-    def open_untrusted(self, record: Record) -> bytes | None:
-        """Return the plaintext of a record, or None if it is held for the next epoch.
+    def open_untrusted(self, record: Record) -> Opened | None:
+        """Return what is in a record, or None if it is held for the next epoch.
 
         Raises:
             RecordOverflow: it is authentic and too long.
@@ -57,13 +62,13 @@ class Receiver:
         if record.version != DTLS_1_2 and record.epoch > 0:
             raise RecordRejected("wrong version")
         if record.epoch in (0, self.epoch):
-            plaintext = self._epochs[record.epoch].open_untrusted(record)
-            if record.epoch > 0 and len(plaintext) > self._limit_bytes:
+            opened = self._epochs[record.epoch].open_untrusted(record)
+            size = len(opened[1])
+            if record.epoch > 0 and size > self._limit_bytes:
                 raise RecordOverflow(
-                    f"the peer sent a record of {len(plaintext)} bytes, and was told "
-                    f"that we take {self._limit_bytes}"
+                    f"the peer sent a record of {size} bytes, and was told that we take {self._limit_bytes}"
                 )
-            return plaintext
+            return opened
         if record.epoch != 1:
             raise RecordRejected("wrong epoch")
         if len(self._early) >= MAX_EARLY_RECORDS:

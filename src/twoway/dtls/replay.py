@@ -24,6 +24,10 @@ class ReplayWindow:
         self._highest = -1
         self._seen = 0  # bit i: the sequence number (highest - i)
 
+    def is_newest(self, sequence: int) -> bool:
+        """Tell whether ``sequence`` is greater than every one that was marked."""
+        return sequence > self._highest
+
     def is_fresh(self, sequence: int) -> bool:
         """Tell whether ``sequence`` is neither seen nor too old to say."""
         behind = self._highest - sequence

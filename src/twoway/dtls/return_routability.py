@@ -29,6 +29,11 @@ class PathMessageType(IntEnum):
     PATH_DROP = 2
     """I do, and have left it for another."""
 
+    @property
+    def label(self) -> str:
+        """The name as the RFC writes it: ``path_challenge``."""
+        return self.name.lower()
+
 
 @dataclass(frozen=True, slots=True)
 class PathMessage:

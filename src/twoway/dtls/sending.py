@@ -38,12 +38,14 @@ While a key elsewhere makes a signature there is no flight to repeat and no time
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.config import DTLSConfig
 from twoway.dtls.epochs import WriteEpoch
 from twoway.dtls.flights import Flight, Piece, smallest_mtu_bytes
+from twoway.dtls.paths import Path
 from twoway.dtls.protection import Protection
 from twoway.dtls.record import DTLS_1_2, HEADER_BYTES, MAX_PLAINTEXT_BYTES, ContentType
 from twoway.dtls.timers import Due, RetransmissionTimer
@@ -63,17 +65,27 @@ class Sender:
 
     Args:
         config: MTU and retransmission.
+        route: returns the paths by which to send a datagram of so many bytes.
         first_sequence: the sequence number of the first record of epoch 0.
         version: what the first records say; a first hello says DTLS 1.0.
     """
 
-    def __init__(self, config: DTLSConfig, *, first_sequence: int, version: int) -> None:
+    def __init__(
+        self,
+        config: DTLSConfig,
+        route: Callable[[int], Iterable[Path]],
+        *,
+        first_sequence: int,
+        version: int,
+    ) -> None:
+        self._route = route
         self._mtu_bytes = config.mtu_bytes
         self._limit_bytes = MAX_PLAINTEXT_BYTES
+        self._inner_bytes = 0
         self._version = version
         self._epochs = {0: WriteEpoch(0, first_sequence, None)}
         self._epoch = 0
-        self._datagrams: list[bytes] = []
+        self._datagrams: list[tuple[bytes, Path]] = []
         self._flight: Flight | None = None
         self._timer = RetransmissionTimer(config.retransmission)
 
@@ -101,11 +113,16 @@ class Sender:
 
     @property
     def limit_bytes(self) -> int:
-        """The largest plaintext of a record that the peer takes."""
-        return self._limit_bytes
+        """The largest content of a record that the peer takes. The type inside of one with a connection ID
+        counts: how a peer reads its own limit there, no RFC says."""
+        return self._limit_bytes - self._inner_bytes
 
-    def collect(self) -> list[bytes]:
-        """Return the datagrams to send now and forget them."""
+    def record_bytes(self, size: int) -> int:
+        """Return how long a protected record with so many bytes of content is, at most."""
+        return HEADER_BYTES + self._epochs[1].overhead_bytes + size
+
+    def collect(self) -> list[tuple[bytes, Path]]:
+        """Return the datagrams to send now, each with its path, and forget them."""
         datagrams, self._datagrams = self._datagrams, []
         return datagrams
 
@@ -115,20 +132,26 @@ class Sender:
         """The version is agreed upon: records say DTLS 1.2 from here on."""
         self._version = DTLS_1_2
 
-    def install_keys(self, protection: Protection) -> None:
+    def install_keys(self, protection: Protection, connection_id: bytes) -> None:
         """Make epoch 1 ready; it is in use from the first flight that has a message in it.
+
+        Args:
+            protection: our keys.
+            connection_id: what the peer asked us to write into its records; may be empty.
 
         Raises:
             HandshakeFailure: the MTU leaves no room in a record that is protected so.
         """
-        epoch = WriteEpoch(1, 0, protection)
+        epoch = WriteEpoch(1, 0, protection, connection_id)
         needed = smallest_mtu_bytes(epoch.overhead_bytes)
         if needed > self._mtu_bytes:
+            named = f", with {len(connection_id)} bytes of connection ID," if connection_id else ""
             raise HandshakeFailure(
                 AlertDescription.INTERNAL_ERROR,
-                f"the MTU is {self._mtu_bytes} bytes, and what was negotiated takes at least {needed}",
+                f"the MTU is {self._mtu_bytes} bytes, and what was negotiated{named} takes at least {needed}",
             )
         self._epochs[1] = epoch
+        self._inner_bytes = epoch.inner_bytes
 
     def limit_plaintext(self, limit_bytes: int | None) -> None:
         """Let no record have more plaintext than that from here on; None: what the protocol allows.
@@ -139,7 +162,11 @@ class Sender:
 
     def send(self, kind: ContentType, plaintext: bytes) -> None:
         """Send one record in the current epoch, as one datagram."""
-        self._datagrams.append(self._epochs[self._epoch].encode(kind, self._version, plaintext))
+        self._put(self._epochs[self._epoch].encode(kind, self._version, plaintext))
+
+    def send_by(self, path: Path, kind: ContentType, plaintext: bytes) -> None:
+        """Send one record in the current epoch by this path."""
+        self._datagrams.append((self._epochs[self._epoch].encode(kind, self._version, plaintext), path))
 
     def send_flight(self, flight: Flight, now: float) -> None:
         """Send a flight and keep it for repetition."""
@@ -193,9 +220,13 @@ class Sender:
 
     def _transmit(self, flight: Flight) -> None:
         for pieces in self._packed(flight):
-            self._datagrams.append(b"".join(self._encode(piece) for piece in pieces))
+            self._put(b"".join(self._encode(piece) for piece in pieces))
         if any(item.epoch == 1 for item in flight.items):
             self._epoch = 1
+
+    def _put(self, datagram: bytes) -> None:
+        for path in self._route(len(datagram)):
+            self._datagrams.append((datagram, path))
 
     def _packed(self, flight: Flight) -> list[list[Piece]]:
         return list(

@@ -133,6 +133,7 @@ class ServerHandshake(Handshake):
                 AlertDescription.HANDSHAKE_FAILURE, "the client believes it is renegotiating"
             )
         self._accept_extended_master_secret(hello.extensions)
+        self._agree_on_connection_ids(hello.extensions)
 
     def _choose(self, offer: Offer) -> Choice:
         return choose(self._config, offer)
@@ -152,6 +153,7 @@ class ServerHandshake(Handshake):
                 offer,
                 choice,
                 extended_master_secret=self._has_extended_master_secret,
+                connection_id=self._connection_id,
             ),
         )
         self._say(HandshakeType.SERVER_HELLO, answer.encode())
