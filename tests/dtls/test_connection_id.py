@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
+
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +18,9 @@ from twoway.dtls.connection_id import (
     unwrap_untrusted,
     wrap,
 )
-from twoway.dtls.protection import RecordRejected
+from twoway.dtls.epochs import ReadEpoch, WriteEpoch
+from twoway.dtls.keys import DirectionKeys
+from twoway.dtls.protection import Protection, RecordRejected, RecordUnreadable
 from twoway.dtls.record import (
     DTLS_1_2,
     HEADER_BYTES,
@@ -25,6 +31,7 @@ from twoway.dtls.record import (
     encode_record,
     split_datagram_untrusted,
 )
+from twoway.dtls.suites import DEFAULT_SUITES, LEGACY_2013_SUITES, CipherSuite
 
 CID = ContentType.TLS12_CID
 
@@ -143,3 +150,135 @@ def test_a_malformed_extension_is_refused(data):
     with pytest.raises(HandshakeFailure) as refused:
         parse_extension_untrusted(data)
     assert refused.value.alert is AlertDescription.DECODE_ERROR
+
+
+# --- protected by each kind of cipher ---------------------------------------------------------------------
+
+KEYS = DirectionKeys(mac_key=bytes(range(32)), key=bytes(range(16)), iv=bytes(range(4)))
+ID = b"\xaa\xbb\xcc"
+PREFIX = authenticated_prefix(1 << 48 | 7, DTLS_1_2, ID)
+CBC = next(suite for suite in LEGACY_2013_SUITES if suite.name == "TLS_RSA_WITH_AES_128_CBC_SHA256")
+CIPHERS = [(suite, False) for suite in DEFAULT_SUITES] + [(CBC, False), (CBC, True)]
+EACH_CIPHER = pytest.mark.parametrize(
+    ("suite", "encrypt_then_mac"),
+    CIPHERS,
+    ids=[f"{suite.name}{'-EtM' if encrypt_then_mac else ''}" for suite, encrypt_then_mac in CIPHERS],
+)
+
+
+def protection_of(suite: CipherSuite, encrypt_then_mac: bool = False) -> Protection:
+    keys = DirectionKeys(
+        mac_key=bytes(range(suite.mac_key_bytes)),
+        key=bytes(range(suite.key_bytes)),
+        iv=bytes(range(suite.fixed_iv_bytes)),
+    )
+    return suite.protection(keys, encrypt_then_mac=encrypt_then_mac, entropy=bytes)
+
+
+def sealed(suite: CipherSuite, encrypt_then_mac: bool = False, content: bytes = b"data") -> Record:
+    """Record 7 of epoch 1 with our ID, as it arrives."""
+    writer = WriteEpoch(1, 7, protection_of(suite, encrypt_then_mac), ID)
+    datagram = writer.encode(ContentType.APPLICATION_DATA, DTLS_1_2, content)
+    assert len(datagram) <= HEADER_BYTES + writer.overhead_bytes + len(content)
+    ((record,), trailing_bytes) = split_datagram_untrusted(datagram, len(ID))
+    assert trailing_bytes == 0
+    return record
+
+
+@EACH_CIPHER
+def test_a_record_opens_to_what_was_sealed(suite, encrypt_then_mac):
+    record = sealed(suite, encrypt_then_mac)
+    assert (record.type, record.connection_id, record.epoch, record.sequence) == (CID, ID, 1, 7)
+    opened = ReadEpoch(protection_of(suite, encrypt_then_mac), ID).open_untrusted(record)
+    assert opened == (ContentType.APPLICATION_DATA, b"data", True)
+
+
+@EACH_CIPHER
+def test_a_changed_header_is_not_authentic(suite, encrypt_then_mac):
+    record = sealed(suite, encrypt_then_mac)
+    for change in ({"version": 0xFEFF}, {"epoch": 2}, {"sequence": 8}):
+        with pytest.raises(RecordUnreadable, match="not authentic"):
+            ReadEpoch(protection_of(suite, encrypt_then_mac), ID).open_untrusted(record._replace(**change))
+
+
+@EACH_CIPHER
+def test_another_id_is_not_authentic_even_where_it_is_expected(suite, encrypt_then_mac):
+    """No two associations share keys; if they did, the ID would still be part of what is authenticated."""
+    record = sealed(suite, encrypt_then_mac)._replace(connection_id=b"\xaa\xbb\xcd")
+    with pytest.raises(RecordUnreadable, match="not authentic"):
+        ReadEpoch(protection_of(suite, encrypt_then_mac), record.connection_id).open_untrusted(record)
+
+
+@EACH_CIPHER
+@pytest.mark.parametrize("expected", [b"", b"\xaa\xbb", b"\xaa\xbb\xcd", b"\xaa\xbb\xcc\x00"])
+def test_a_record_that_has_not_the_id_agreed_upon_is_refused_unread(suite, encrypt_then_mac, expected):
+    with pytest.raises(RecordRejected, match="^wrong connection ID$"):
+        ReadEpoch(protection_of(suite, encrypt_then_mac), expected).open_untrusted(
+            sealed(suite, encrypt_then_mac)
+        )
+
+
+def test_a_record_without_protection_has_no_id():
+    """RFC 9146 section 3: plaintext payloads never use the new format."""
+    record = Record(CID, DTLS_1_2, 0, 7, b"hello\x16", ID)
+    with pytest.raises(RecordRejected, match="^wrong connection ID$"):
+        ReadEpoch(None).open_untrusted(record)
+
+
+def test_aead_authenticates_prefix_and_length_of_the_inner_plaintext():
+    """Section 5.3, computed by other means."""
+    gcm = next(suite for suite in DEFAULT_SUITES if suite.name.endswith("ECDSA_WITH_AES_128_GCM_SHA256"))
+    explicit = (1 << 48 | 7).to_bytes(8)
+    expected = AESGCM(KEYS.key).encrypt(KEYS.iv + explicit, b"data\x17", PREFIX + b"\x00\x05")
+    assert sealed(gcm).fragment == explicit + expected
+
+
+def cbc(content: bytes) -> bytes:
+    """AES-CBC after an IV of zeros, which is the entropy of this module, with the IV in front."""
+    content += bytes([15 - len(content) % 16]) * (16 - len(content) % 16)
+    encryptor = Cipher(algorithms.AES(KEYS.key), modes.CBC(bytes(16))).encryptor()
+    return bytes(16) + encryptor.update(content) + encryptor.finalize()
+
+
+def mac(data: bytes) -> bytes:
+    return hmac.digest(KEYS.mac_key, PREFIX + len(data).to_bytes(2) + data, "sha256")
+
+
+def test_the_mac_of_a_block_cipher_is_over_the_inner_plaintext():
+    """Section 5.1, computed by other means."""
+    assert sealed(CBC, False).fragment == cbc(b"data\x17" + mac(b"data\x17"))
+
+
+def test_the_mac_that_follows_encryption_is_over_iv_and_ciphertext():
+    """Section 5.2, computed by other means."""
+    encrypted = cbc(b"data\x17")
+    assert sealed(CBC, True).fragment == encrypted + mac(encrypted)
+
+
+@EACH_CIPHER
+@pytest.mark.parametrize(("inner", "content"), [(b"data\x17", b"data"), (b"\x17\x00\x00", b"")])
+def test_padding_of_the_peers_is_taken_off(suite, encrypt_then_mac, inner, content):
+    protection = protection_of(suite, encrypt_then_mac)
+    record = Record(CID, DTLS_1_2, 1, 7, protection.seal(1 << 48 | 7, PREFIX, inner), ID)
+    assert ReadEpoch(protection, ID).open_untrusted(record) == (23, content, True)
+
+
+def test_a_record_of_nothing_but_padding_counts_as_seen():
+    """It is authentic, so its number is used up; what is in it is nothing that we could take."""
+    protection = protection_of(CBC)
+    record = Record(CID, DTLS_1_2, 1, 7, protection.seal(1 << 48 | 7, PREFIX, bytes(20)), ID)
+    reader = ReadEpoch(protection, ID)
+    with pytest.raises(RecordRejected, match="^no content type$"):
+        reader.open_untrusted(record)
+    with pytest.raises(RecordRejected, match="^replayed$"):
+        reader.open_untrusted(record)
+
+
+def test_only_a_record_with_the_greatest_number_so_far_is_the_newest():
+    writer, reader = WriteEpoch(1, 0, protection_of(CBC), ID), ReadEpoch(protection_of(CBC), ID)
+    datagrams = [writer.encode(23, DTLS_1_2, b"") for _ in range(5)]
+    seen = []
+    for number in (1, 0, 4, 2, 3):
+        ((record,), _) = split_datagram_untrusted(datagrams[number], len(ID))
+        seen.append((number, reader.open_untrusted(record).is_newest))
+    assert seen == [(1, True), (0, False), (4, True), (2, False), (3, False)]

@@ -7,6 +7,9 @@
 
 The wire is a function that a test scripts: it sees every datagram with its direction and number, and
 returns what arrives instead: nothing, the same, several, damaged ones, or one that comes later.
+
+The client sits at "home". `pair.rebind("cafe")` has the network show it elsewhere without its knowing; what
+is sent to "home" is lost from then on. `pair.interfaces` says where else it can be reached.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from twoway.trace import TraceEvent
 
 PSK = bytes(range(16))
 PSK_NAME = b"sensor-7"
+HOME = "home"
 LATENCY = 0.01
 """Seconds that a datagram travels."""
 
@@ -77,10 +81,14 @@ class Datagram:
     number: int
     """Counted from 0 over both directions, in the order of sending."""
     data: bytes
+    path: object = HOME
+    """Where the client is, as the server sees it."""
+    connection_id_bytes: int = 0
+    """How long the receiver's connection IDs are."""
 
     @property
     def records(self) -> list[Record]:
-        return split_datagram_untrusted(self.data)[0]
+        return split_datagram_untrusted(self.data, self.connection_id_bytes)[0]
 
 
 Wire = Callable[[Datagram], Iterable[tuple[float, bytes]]]
@@ -152,7 +160,9 @@ class Pair:
         self.random = random.Random(seed)
         self.entropy = self.random.randbytes
         self.sent: list[Datagram] = []
-        self._travelling: list[tuple[float, int, bool, bytes]] = []
+        self.interfaces: set[object] = {HOME}
+        self._shown_as: dict[object, object] = {}
+        self._travelling: list[tuple[float, int, bool, bytes, object]] = []
         self._ties = itertools.count()
         self._server_config = server or server_config()
         self._server_handshake = server_handshake
@@ -161,7 +171,7 @@ class Pair:
         self.server = Side()
         client = client or client_config()
         self.client.association = Association.client(
-            client, entropy=self.entropy, wall_clock=lambda: NOW, trace=self.client.trace.append
+            client, entropy=self.entropy, wall_clock=lambda: NOW, path=HOME, trace=self.client.trace.append
         )
         if client_handshake is not None:
             rogue = client_handshake(self._surroundings(client), self.client.association)
@@ -187,8 +197,8 @@ class Pair:
         while (at := self._next_at()) is not None and at <= until:
             self.now = max(self.now, at)
             if self._travelling and self._travelling[0][0] <= self.now:
-                _, _, to_server, data = heapq.heappop(self._travelling)
-                self.deliver(data, to_server=to_server)
+                _, _, to_server, data, path = heapq.heappop(self._travelling)
+                self.deliver(data, to_server=to_server, path=path)
             for side in (self.client, self.server):
                 deadline = side.association.next_deadline() if side.association else None
                 if deadline is not None and deadline <= self.now:
@@ -206,15 +216,21 @@ class Pair:
         self.run(until=self.now + 1)
         return self.server.received[-1:] == [b"ping"] and self.client.received[-1:] == [b"pong"]
 
-    def deliver(self, data: bytes, *, to_server: bool) -> None:
-        """Let bytes arrive right now."""
+    def rebind(self, place: object, interface: object = HOME) -> None:
+        """Have the network show an interface of the client's elsewhere."""
+        self._shown_as[interface] = place
+
+    def deliver(self, data: bytes, *, to_server: bool, path: object = HOME) -> None:
+        """Let bytes arrive right now, from or at a place; where the client is not, nobody hears them."""
         if not to_server:
-            self.client.association.receive_datagram(data, self.now)
+            for interface in self.interfaces:
+                if self._shown_as.get(interface, interface) == path:
+                    self.client.association.receive_datagram(data, self.now, interface)
             self.drain(self.client)
         elif self.server.association is None:
-            self._knock(data)
+            self._knock(data, path)
         else:
-            self.server.association.receive_datagram(data, self.now)
+            self.server.association.receive_datagram(data, self.now, path)
             self.drain(self.server)
 
     def drain(self, side: Side) -> None:
@@ -222,8 +238,8 @@ class Pair:
         if side.association is None:
             return
         while True:
-            for data in side.association.datagrams_to_send():
-                self._put(data, to_server=side is self.client)
+            for data, path in side.association.routed_datagrams_to_send():
+                self._put(data, to_server=side is self.client, path=path)
             event = side.association.next_event()
             if event is None:
                 return
@@ -231,16 +247,17 @@ class Pair:
             if isinstance(event, SignatureRequest | DecryptionRequest) and self.signer:
                 side.association.answer(event, self.signer(event), self.now)
 
-    def _knock(self, data: bytes) -> None:
+    def _knock(self, data: bytes, path: object) -> None:
         verdict = self.gate.receive_untrusted(data, b"client", self.now)
         if isinstance(verdict, HelloVerify):
-            self._put(verdict.datagram, to_server=False)
+            self._put(verdict.datagram, to_server=False, path=path)
         elif isinstance(verdict, AcceptedHello):
             self.server.association = Association.server(
                 self._server_config,
                 verdict,
                 entropy=self.entropy,
                 wall_clock=lambda: NOW,
+                path=path,
                 trace=self.server.trace.append,
             )
             if self._server_handshake is not None:
@@ -250,16 +267,22 @@ class Pair:
             self.server.association.start(self.now)
             self.drain(self.server)
 
-    def _put(self, data: bytes, *, to_server: bool) -> None:
-        datagram = Datagram(to_server, len(self.sent), data)
+    def _put(self, data: bytes, *, to_server: bool, path: object) -> None:
+        if to_server:
+            path = self._shown_as.get(path, path)
+        receiver = (self.server if to_server else self.client).association
+        size = len(receiver.connection_id) if receiver else 0
+        datagram = Datagram(to_server, len(self.sent), data, path, size)
         self.sent.append(datagram)
         for delay, arriving in self.wire(datagram):
             heapq.heappush(
-                self._travelling, (self.now + LATENCY + delay, next(self._ties), to_server, arriving)
+                self._travelling, (self.now + LATENCY + delay, next(self._ties), to_server, arriving, path)
             )
 
     def _surroundings(self, config: DTLSConfig) -> Surroundings:
-        return Surroundings(config, self.entropy, lambda: NOW)
+        size = config.connection_id_bytes
+        connection_id = None if size is None else self.entropy(size)
+        return Surroundings(config, self.entropy, lambda: NOW, connection_id)
 
     def _next_at(self) -> float | None:
         times = [self._travelling[0][0]] if self._travelling else []

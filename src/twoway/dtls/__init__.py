@@ -24,10 +24,12 @@ from twoway.dtls.events import (
     DataReceived,
     DecryptionRequest,
     Event,
+    PathChanged,
     SignatureRequest,
 )
 from twoway.dtls.groups import NamedGroup
 from twoway.dtls.kinds import HandshakeKind
+from twoway.dtls.paths import Path
 from twoway.dtls.signatures import SignatureScheme
 from twoway.dtls.suites import CipherSuite, KeyExchange
 from twoway.dtls.timers import LINK_MEASURED, RFC6347, RFC7925, Retransmission
@@ -61,6 +63,8 @@ __all__ = [
     "NamedGroup",
     "PSKCredential",
     "PSKLookup",
+    "Path",
+    "PathChanged",
     "RawKeyCredential",
     "Retransmission",
     "SignatureRequest",
