@@ -71,7 +71,7 @@ class Connection:
         self.number = number
         """Tells the connections of one endpoint apart; never used twice."""
         self.remote = remote
-        """The peer's host and port."""
+        """The peer's host and port; they change when a peer with a connection ID moves."""
         self.local = local
         """The host and port that the endpoint is bound to; a wildcard if it is bound to one."""
         self.outgoing = outgoing

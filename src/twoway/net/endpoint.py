@@ -179,19 +179,20 @@ class Endpoint:
 
     async def _wait_opened(self, link: Link, patience: float) -> Connection:
         assert link.opened is not None
-        self._opening[link.address] = link.opened
+        address = link.address  # A peer with a connection ID may have moved before we get to see it.
+        self._opening[address] = link.opened
         try:
             async with asyncio.timeout(patience):
                 return await link.opened
         except TimeoutError:
-            where = written(*plain(link.address))
+            where = written(*plain(address))
             raise NetworkError(NOBODY_ANSWERED, where=where, remedy=START_IT) from None
         except asyncio.CancelledError:
             # The caller will never see it, even if it was complete at this very moment.
             self._switchboard.end(link, "the caller gave up")
             raise
         finally:
-            del self._opening[link.address]
+            del self._opening[address]
             if link.connection is None:
                 self._switchboard.end(link, "the handshake was given up")
 

@@ -17,7 +17,10 @@ class Link:
 
     association: Association
     address: SocketAddress
+    """Where the peer is."""
     config: DTLSConfig
+    connection_id: bytes = b""
+    """What the peer was asked to write into its records; empty: nothing."""
     hello_random: bytes | None = field(default=None, repr=False)
     """The random of the hello that the peer opened with; None if we opened."""
     opened: asyncio.Future[Connection] | None = field(default=None, repr=False)

@@ -14,6 +14,9 @@ Rules that hold here:
 - A hello from an address that is known goes through the same gate and starts an association beside the
   old one, which goes only when the new one is complete (RFC 6347 section 4.2.8). Meanwhile both get every
   datagram but hellos; what is not protected with an association's keys is nothing to it.
+- A record with a connection ID goes to the association that has it, from whatever address it comes. Where
+  that one's datagrams go from then on, the engine decides, record by record (:mod:`twoway.dtls.paths`); an
+  address that is not the peer's for certain moves nothing here.
 - A fault in a listener costs its connection, a fault in an engine costs its association; neither reaches
   the socket or anybody else.
 """
@@ -27,6 +30,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from functools import partial
+from typing import Final, cast
 
 from twoway.clock import Clock
 from twoway.dtls import (
@@ -43,9 +47,11 @@ from twoway.dtls import (
     HelloGate,
     HelloUnfinished,
     HelloVerify,
+    PathChanged,
     SignatureRequest,
     may_be_client_hello,
 )
+from twoway.dtls.record import CONNECTION_ID_AT, ContentType
 from twoway.errors import CallerError, NetworkError, TwowayError
 from twoway.net.address import SocketAddress, packed, plain, written
 from twoway.net.alarm import Alarm
@@ -56,6 +62,8 @@ from twoway.net.link import Link
 from twoway.net.table import LinkTable
 from twoway.net.wire import Wire
 from twoway.trace import Trace, TraceEvent
+
+TLS12_CID: Final = bytes([ContentType.TLS12_CID])
 
 OnConnection = Callable[[Connection], None]
 
@@ -87,7 +95,7 @@ class Switchboard:
         self.on_connection = on_connection
         self.counters: Counter[str] = Counter()
         self.clock = clock
-        self.links = LinkTable(limits)
+        self.links = LinkTable(limits, (accept and accept.connection_id_bytes) or 0)
         self.wire = Wire(sock, self._receive, self._believe_unreachable)
         self.local = plain(sock.getsockname())
         self._source = f"endpoint {written(*self.local)}"
@@ -118,23 +126,31 @@ class Switchboard:
 
         Raises:
             NetworkError: if there is no room for another association.
-            CallerError: if the configuration has nothing that a client could prove itself with.
+            CallerError: if the configuration has nothing that a client could prove itself with, or wants
+                connection IDs of another length than others on this socket.
         """
         where = written(*plain(address))
-        lack = self.links.lack_of_room(address, outgoing=True)
+        lack = self.links.lack_of_room(address, config, outgoing=True)
         if lack is not None:
             raise NetworkError(f"this endpoint has too many {lack}", where=where, remedy="close some first")
+        connection_id = self._connection_id(config)
         association = Association.client(
             config,
             entropy=self._entropy,
             wall_clock=self.clock.now,
+            connection_id=connection_id,
+            path=address,
             trace=self._trace,
             name=f"client of {where}",
         )
         opened: asyncio.Future[Connection] = self._loop.create_future()
-        link = Link(association, address, config, opened=opened)
+        link = Link(association, address, config, connection_id or b"", opened=opened)
         self._admit(link)
         return link
+
+    def _connection_id(self, config: DTLSConfig) -> bytes | None:
+        size = config.connection_id_bytes
+        return None if size is None else self.links.unused_connection_id(size, self._entropy)
 
     def _admit(self, link: Link) -> None:
         self.links.add(link)
@@ -143,6 +159,9 @@ class Switchboard:
     # --- what arrives ---------------------------------------------------------------------------
 
     def _receive(self, datagram: bytes, address: SocketAddress) -> None:
+        if datagram[:1] == TLS12_CID:
+            self._receive_known(datagram, address)
+            return
         links = self.links.at(address)
         if self._accept is not None and may_be_client_hello(datagram):
             self._knock(datagram, address, self._accept)
@@ -150,7 +169,16 @@ class Switchboard:
             self._drop("datagram of an unknown address", address)
         else:
             for link in links:
-                self._feed(link, datagram)
+                self._feed(link, datagram, address)
+
+    def _receive_known(self, datagram: bytes, address: SocketAddress) -> None:
+        """Take a datagram that begins with a connection ID."""
+        end = CONNECTION_ID_AT + self.links.connection_id_bytes
+        link = self.links.known_as(datagram[CONNECTION_ID_AT:end])
+        if link is None:
+            self._drop("datagram of an unknown connection ID", address)
+        else:
+            self._feed(link, datagram, address)
 
     def _knock(self, datagram: bytes, address: SocketAddress, accept: DTLSConfig) -> None:
         """Judge a hello. Nobody else at the address gets it: a handshake that took another one's hello for
@@ -167,7 +195,7 @@ class Switchboard:
             case AcceptedHello():
                 for link in self.links.at(address):
                     if link.hello_random == answer.hello.random:
-                        self._feed(link, answer.datagram)
+                        self._feed(link, answer.datagram, address)
                         return
                 newcomer = self._welcome(answer, address, accept)
                 if newcomer is not None:
@@ -181,23 +209,27 @@ class Switchboard:
             # an alert without keys would be taken to be about the new handshake.
             if not link.outgoing and link.connection is None:
                 self._finish(link, _closed_by_us(link, "the peer began another handshake"))
-        lack = self.links.lack_of_room(address, outgoing=False)
+        lack = self.links.lack_of_room(address, accept, outgoing=False)
         if lack is not None:
             self._drop(f"hello, too many {lack}", address)
             return None
+        connection_id = self._connection_id(accept)
         association = Association.server(
             accept,
             hello,
             entropy=self._entropy,
             wall_clock=self.clock.now,
+            connection_id=connection_id,
+            path=address,
             trace=self._trace,
             name=f"server of {written(*plain(address))}",
         )
-        return Link(association, address, accept, hello_random=hello.hello.random)
+        return Link(association, address, accept, connection_id or b"", hello_random=hello.hello.random)
 
-    def _feed(self, link: Link, datagram: bytes) -> None:
+    def _feed(self, link: Link, datagram: bytes, address: SocketAddress) -> None:
         link.traffic.count_received(datagram)
-        self._run(link, partial(link.association.receive_datagram, datagram, self.clock.monotonic()))
+        now = self.clock.monotonic()
+        self._run(link, partial(link.association.receive_datagram, datagram, now, address))
 
     def _believe_unreachable(self, address: SocketAddress, fault: OSError) -> None:
         """Give up a handshake that we opened; an association that is complete is not ended by a forgery."""
@@ -233,9 +265,9 @@ class Switchboard:
             self._note_deadline(link)
 
     def _transmit(self, link: Link) -> None:
-        for datagram in link.association.datagrams_to_send():
+        for datagram, path in link.association.routed_datagrams_to_send():
             link.traffic.count_sent(datagram)
-            fault = self.wire.send(datagram, link.address)
+            fault = self.wire.send(datagram, cast(SocketAddress, path))
             if fault is not None:
                 self.counters["datagrams not sent"] += 1
                 if link.connection is None and link.outgoing:
@@ -250,6 +282,8 @@ class Switchboard:
                     link.connection.deliver(event.data)
             case Connected():
                 self._complete(link, event)
+            case PathChanged():
+                self._move(link, cast(SocketAddress, event.path))
             case SignatureRequest() | DecryptionRequest():
                 self._spawn(self._use_key(link, event))
             case Closed():
@@ -259,8 +293,9 @@ class Switchboard:
         link.heard_at = self.clock.monotonic()
         self.links.complete(link)
         for other in self.links.at(link.address):
-            if other is not link and other.outgoing == link.outgoing:
-                self.end(other, "a newer handshake with this address is complete")
+            if other is link or other.outgoing != link.outgoing or _may_be_elsewhere(other, connected):
+                continue
+            self.end(other, "a newer handshake with this address is complete")
         connection = link.connection = Connection(
             connected,
             number=next(self._numbers),
@@ -283,6 +318,12 @@ class Switchboard:
             **asdict(link.traffic),
         )
         self._announce(link, connection)
+
+    def _move(self, link: Link, address: SocketAddress) -> None:
+        self._tell("association moved", link, to=written(*plain(address)))
+        self.links.move(link, address)
+        if link.connection is not None:
+            link.connection.remote = plain(address)
 
     def _announce(self, link: Link, connection: Connection) -> None:
         if link.opened is not None:
@@ -400,6 +441,15 @@ def _ask_key(request: SignatureRequest | DecryptionRequest) -> bytes | None:
     if isinstance(request, SignatureRequest):
         return None if credential.signer is None else credential.signer.sign(request.data, request.scheme)
     return None if credential.decrypter is None else credential.decrypter.decrypt(request.ciphertext)
+
+
+def _may_be_elsewhere(link: Link, newcomer: Connected) -> bool:
+    """Tell whether the peer of a link has just lost its address to somebody else, as happens behind a NAT:
+    it has a connection ID to be known by, and is not the peer who shook hands anew."""
+    association = link.association
+    if not association.connection_id or association.peer is None:
+        return False
+    return association.peer.uri != newcomer.peer.uri
 
 
 def _nothing() -> None:
