@@ -62,6 +62,11 @@ def test_whoever_gave_out_no_id_cannot_read_a_record_that_has_one():
     assert split_datagram_untrusted(datagram) == ([], len(datagram))
 
 
+def test_a_record_that_says_that_it_has_an_id_and_has_none_is_none():
+    datagram = encode_record(CID, DTLS_1_2, 1, 7, b"abc")
+    assert split_datagram_untrusted(datagram) == ([], len(datagram))
+
+
 def test_records_of_both_forms_may_share_a_datagram():
     plain = encode_record(22, DTLS_1_2, 0, 0, b"hello")
     records, trailing_bytes = split_datagram_untrusted(plain + with_id(b"\xaa\xbb") + plain, 2)

@@ -417,6 +417,16 @@ def test_a_forged_record_from_elsewhere_changes_nothing():
     assert (path_of(pair), len(pair.sent)) == (HOME, before)
 
 
+@pytest.mark.parametrize("sizes", [(None, None), (8, 0)])
+def test_a_record_without_an_id_from_elsewhere_moves_nothing(sizes):
+    """RFC 9146 section 6 is about records with an ID. The second server writes one and wants none."""
+    pair = pair_with(*sizes).connect()
+    pair.deliver(recorded(pair, b"raced"), to_server=True, path="attacker")
+    pair.run()
+    assert pair.server.received == [b"raced"]
+    assert (path_of(pair), pair.server.counters["paths seen"]) == (HOME, 0)
+
+
 def test_whoever_forwards_a_record_faster_than_the_network_gains_nothing():
     """The enhanced check: the peer answers by the old path, and nothing has changed."""
     pair = pair_with(0, 8).connect()

@@ -341,13 +341,6 @@ def test_without_the_check_it_moves_on_and_back():
     assert road.changes == [NEW, THIRD, OLD]
 
 
-def test_an_association_that_is_over_asks_nobody():
-    road = Road()
-    road.hear(NEW)
-    road.paths.forget()
-    assert road.paths.deadline is None
-
-
 # --- the messages (RFC 9853 section 4) --------------------------------------------------------------------
 
 

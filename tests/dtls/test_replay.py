@@ -39,6 +39,12 @@ def test_asking_alone_moves_nothing():
     assert window.is_fresh(10**6)
 
 
+def test_only_a_number_greater_than_all_is_the_newest():
+    window = window_with(5, 3)
+    assert [window.is_newest(sequence) for sequence in (2, 3, 4, 5, 6)] == [False] * 4 + [True]
+    assert ReplayWindow().is_newest(0)
+
+
 def test_the_first_and_the_last_number_are_judged_like_any_other():
     window = window_with(0, MAX_SEQUENCE)
     assert not window.is_fresh(0)

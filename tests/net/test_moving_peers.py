@@ -171,6 +171,29 @@ async def test_a_peer_that_shakes_hands_anew_from_its_address_replaces_its_assoc
             assert server.connections == (accepted[1],)
 
 
+async def test_a_peer_that_shakes_hands_anew_from_where_it_moved_replaces_its_association_too():
+    async with behind_a_nat() as (connection, nat, server, accepted):
+        await nat.rebind()
+        assert await ask(connection, b"here") == b"here"
+        await until(lambda: accepted.remote == ("127.0.0.1", nat.outer_port))
+        async with calling() as rebooted, asyncio.timeout(10):
+            await rebooted.connect("127.0.0.1", nat.port, client_config())
+            await until(lambda: accepted.closed)
+            assert accepted.closed.reason == "a newer handshake with this address is complete"
+            assert len(server.connections) == 1
+
+
+async def test_a_peer_may_move_before_anybody_has_seen_its_connection():
+    """Its first record may come right behind its Finished; whoever waits for the connection gets it."""
+    async with serving(accept=server_config()) as server, calling() as client:
+        switchboard = client._switchboard
+        (address,) = await client._resolve("127.0.0.1", server.address[1])
+        link = switchboard.start_client(address, client_config())
+        link.opened.add_done_callback(lambda _: switchboard.links.move(link, ("192.0.2.1", 5684)))
+        assert await client._wait_opened(link, 10) is link.connection
+        assert switchboard.links.at(address) == ()
+
+
 async def test_all_ids_of_an_endpoint_have_one_length():
     async with serving(accept=server_config(8)) as server, serving(accept=server_config(4)) as other:
         with pytest.raises(CallerError, match="8 bytes, not 4"):

@@ -623,7 +623,6 @@ class Association:
         self._closed = Closed(by, alert, reason, self._connected is not None)
         self._sender.forget_flight()
         self._receiver.forget()
-        self._paths.forget()
         self._events.append(self._closed)
         self._tell("closed", by=by.value, reason=reason)
 

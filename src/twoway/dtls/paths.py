@@ -211,10 +211,6 @@ class Paths:
         self._probation = None
         self._validated = self.path = path
 
-    def forget(self) -> None:
-        """The association is over."""
-        self._probation = None
-
     # --- one check ------------------------------------------------------------------------------
 
     def _begin(self, probation: _Probation, now: float) -> None:
