@@ -285,5 +285,5 @@ def test_only_a_record_with_the_greatest_number_so_far_is_the_newest():
     seen = []
     for number in (1, 0, 4, 2, 3):
         ((record,), _) = split_datagram_untrusted(datagrams[number], len(ID))
-        seen.append((number, reader.open_untrusted(record).is_newest))
+        seen.append((number, reader.open_untrusted(record)[2]))
     assert seen == [(1, True), (0, False), (4, True), (2, False), (3, False)]

@@ -42,7 +42,7 @@ def sealed(suite: suites.CipherSuite, plaintext: bytes, kind: int = 23, sequence
 
 
 def opened(record: Record, by: Protection) -> bytes:
-    return ReadEpoch(by).open_untrusted(record).plaintext
+    return ReadEpoch(by).open_untrusted(record)[1]
 
 
 def aes_ccm(key: bytes, nonce: bytes, plaintext: bytes, additional: bytes, tag_bytes: int) -> bytes:

@@ -40,9 +40,9 @@ def test_asking_alone_moves_nothing():
 
 
 def test_only_a_number_greater_than_all_is_the_newest():
-    window = window_with(5, 3)
-    assert [window.is_newest(sequence) for sequence in (2, 3, 4, 5, 6)] == [False] * 4 + [True]
-    assert ReplayWindow().is_newest(0)
+    window = ReplayWindow()
+    newest = [window.mark(sequence) for sequence in (0, 5, 3, 4, 6)]
+    assert newest == [True, True, False, False, True]
 
 
 def test_the_first_and_the_last_number_are_judged_like_any_other():

@@ -13,6 +13,7 @@ from small_pki import small_pki
 from twoway.dtls import DTLSConfig
 from twoway.errors import CallerError
 from twoway.net import Limits
+from twoway.net.address import packed_network
 
 pki = small_pki()
 FAST = {"flight_initial_timeout": 0.3}
@@ -192,6 +193,21 @@ async def test_a_peer_may_move_before_anybody_has_seen_its_connection():
         link.opened.add_done_callback(lambda _: switchboard.links.move(link, ("192.0.2.1", 5684)))
         assert await client._wait_opened(link, 10) is link.connection
         assert switchboard.links.at(address) == ()
+
+
+async def test_a_moved_peer_counts_for_the_host_that_it_is_at():
+    async with serving(accept=server_config()) as server, calling() as client:
+        connection = await reach(client, server, client_config())
+        await until(lambda: server.connections)
+        table = server._switchboard.links
+        (link,) = table
+        home, elsewhere = packed_network(link.address), packed_network(("192.0.2.1", 5684))
+        assert table._accepted_by_network == {home: 1}
+        table.move(link, ("192.0.2.1", 5684))
+        assert table._accepted_by_network == {elsewhere: 1}
+        connection.close()
+        await until(lambda: not server.connections)
+        assert table._accepted_by_network == {}
 
 
 async def test_all_ids_of_an_endpoint_have_one_length():

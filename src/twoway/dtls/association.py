@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
@@ -44,6 +45,8 @@ from twoway.dtls.timers import Due
 from twoway.errors import CallerError
 from twoway.identity import Identity
 from twoway.trace import Trace, TraceEvent, ignore
+
+_DATAGRAM: Final = itemgetter(0)
 
 MAX_UNREADABLE_RECORDS: Final = 3
 """After so many unreadable records where a Finished is due, the keys differ: say so, instead of letting
@@ -216,7 +219,7 @@ class Association:
 
     def datagrams_to_send(self) -> list[bytes]:
         """Return what to send now, in order, and forget it."""
-        return [datagram for datagram, _ in self._sender.collect()]
+        return list(map(_DATAGRAM, self._sender.collect()))
 
     def routed_datagrams_to_send(self) -> list[tuple[bytes, Path]]:
         """Return what to send now, in order, each with its path, and forget it. While it is not clear where
@@ -364,20 +367,20 @@ class Association:
                 self._take(record, opened)
 
     def _take(self, record: Record, opened: Opened) -> None:
+        kind, plaintext, is_newest = opened
         self.counters["records received"] += 1
         if record.connection_id and self._connected:
-            may_move = opened.is_newest and opened.type != ContentType.RETURN_ROUTABILITY_CHECK
+            may_move = is_newest and kind != ContentType.RETURN_ROUTABILITY_CHECK
             self._paths.hear(self._came_by, record.wire_bytes, self._now, may_move=may_move)
-        plaintext = opened.plaintext
-        if opened.type == ContentType.APPLICATION_DATA:
+        if kind == ContentType.APPLICATION_DATA:
             self._receive_data(record, plaintext)
-        elif opened.type == ContentType.HANDSHAKE:
+        elif kind == ContentType.HANDSHAKE:
             self._receive_handshake(record, plaintext)
-        elif opened.type == ContentType.CHANGE_CIPHER_SPEC:
+        elif kind == ContentType.CHANGE_CIPHER_SPEC:
             self._receive_change_cipher_spec(plaintext)
-        elif opened.type == ContentType.ALERT:
+        elif kind == ContentType.ALERT:
             self._receive_alert(record, plaintext)
-        elif opened.type == ContentType.RETURN_ROUTABILITY_CHECK and self._paths.is_checked:
+        elif kind == ContentType.RETURN_ROUTABILITY_CHECK and self._paths.is_checked:
             self._receive_path_message(record, plaintext)
         else:
             self._drop("unknown content type")

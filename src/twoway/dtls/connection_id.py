@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from twoway.dtls.protection import RecordRejected
-from twoway.dtls.record import ContentType
+from twoway.dtls.record import TLS12_CID
 from twoway.dtls.wire import Reader, vector
 
 MAX_CONNECTION_ID_BYTES: Final = 20
 """The longest ID that we give out, as in QUIC; a peer's may have 255."""
 INNER_TYPE_BYTES: Final = 1
 
-_NUMBER = struct.Struct(">Q")
+_PREFIX = struct.Struct(">8sBBBHQ")
 _NO_NUMBER: Final = b"\xff" * 8
 
 
@@ -88,6 +88,5 @@ def authenticated_prefix(number: int, version: int, connection_id: bytes) -> byt
         version: the record's.
         connection_id: 1 to 255 bytes.
     """
-    kind = ContentType.TLS12_CID
-    head = _NO_NUMBER + bytes([kind, len(connection_id), kind]) + version.to_bytes(2)
-    return head + _NUMBER.pack(number) + connection_id
+    size = len(connection_id)
+    return _PREFIX.pack(_NO_NUMBER, TLS12_CID, size, TLS12_CID, version, number) + connection_id

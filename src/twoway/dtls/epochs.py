@@ -7,11 +7,11 @@ guarantees that no sequence number is used twice for sending, and that no record
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final
 
 from twoway.dtls.connection_id import INNER_TYPE_BYTES, authenticated_prefix, unwrap_untrusted, wrap
 from twoway.dtls.protection import Protection, RecordRejected
-from twoway.dtls.record import MAX_SEQUENCE, ContentType, Record, encode_record
+from twoway.dtls.record import MAX_SEQUENCE, TLS12_CID, Record, encode_record
 from twoway.dtls.replay import RecentRecords, ReplayWindow
 
 MAX_DATA_SEQUENCE: Final = MAX_SEQUENCE - 2**16
@@ -70,19 +70,12 @@ class WriteEpoch:
             return encode_record(kind, version, self._number, sequence, fragment)
         prefix = authenticated_prefix(number, version, self._connection_id)
         fragment = self._protection.seal(number, prefix, wrap(kind, plaintext))
-        return encode_record(
-            ContentType.TLS12_CID, version, self._number, sequence, fragment, self._connection_id
-        )
+        return encode_record(TLS12_CID, version, self._number, sequence, fragment, self._connection_id)
 
 
-class Opened(NamedTuple):
-    """What was in a record that is authentic and new."""
-
-    type: int
-    """Its real type."""
-    plaintext: bytes
-    is_newest: bool
-    """Whether it is newer than every authentic record before it (RFC 9146 section 6)."""
+Opened = tuple[int, bytes, bool]
+"""What was in a record that is authentic and new: its real type, its content, and whether it is newer than
+every authentic record before it (RFC 9146 section 6)."""
 
 
 class ReadEpoch:
@@ -115,17 +108,16 @@ class ReadEpoch:
         if self._protection is None:
             if self._recent.repeats(record):
                 raise RecordRejected("replayed")
-            return Opened(record.type, record.fragment, is_newest=False)
+            return record.type, record.fragment, False
         if not self._window.is_fresh(record.sequence):
             raise RecordRejected("replayed")
         number = record.epoch << 48 | record.sequence
-        if self._connection_id:
-            prefix = authenticated_prefix(number, record.version, self._connection_id)
-        else:
+        if not self._connection_id:
             prefix = _PREFIX.pack(number, record.type, record.version)
-        kind, plaintext = record.type, self._protection.open_untrusted(number, prefix, record.fragment)
-        is_newest = self._window.is_newest(record.sequence)
-        self._window.mark(record.sequence)
-        if self._connection_id:
-            kind, plaintext = unwrap_untrusted(plaintext)
-        return Opened(kind, plaintext, is_newest)
+            plaintext = self._protection.open_untrusted(number, prefix, record.fragment)
+            return record.type, plaintext, self._window.mark(record.sequence)
+        prefix = authenticated_prefix(number, record.version, self._connection_id)
+        inner = self._protection.open_untrusted(number, prefix, record.fragment)
+        is_newest = self._window.mark(record.sequence)
+        kind, plaintext = unwrap_untrusted(inner)
+        return kind, plaintext, is_newest

@@ -47,6 +47,10 @@ class ContentType(IntEnum):
     RETURN_ROUTABILITY_CHECK = 27
 
 
+TLS12_CID: Final = ContentType.TLS12_CID.value
+"""The same as a plain number, which is faster where each record passes."""
+
+
 class Record(NamedTuple):
     """One record as it stands on the wire; ``fragment`` may be protected."""
 
@@ -83,7 +87,7 @@ def split_datagram_untrusted(datagram: bytes, connection_id_bytes: int = 0) -> t
         kind, version, number, length = _HEADER.unpack_from(datagram, position)
         start = position + HEADER_BYTES
         connection_id = b""
-        if kind == ContentType.TLS12_CID:
+        if kind == TLS12_CID:
             start += connection_id_bytes
             if not connection_id_bytes or start > size:
                 break

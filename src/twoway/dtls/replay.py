@@ -24,10 +24,6 @@ class ReplayWindow:
         self._highest = -1
         self._seen = 0  # bit i: the sequence number (highest - i)
 
-    def is_newest(self, sequence: int) -> bool:
-        """Tell whether ``sequence`` is greater than every one that was marked."""
-        return sequence > self._highest
-
     def is_fresh(self, sequence: int) -> bool:
         """Tell whether ``sequence`` is neither seen nor too old to say."""
         behind = self._highest - sequence
@@ -35,15 +31,16 @@ class ReplayWindow:
             return True
         return behind < WINDOW_RECORDS and not self._seen >> behind & 1
 
-    def mark(self, sequence: int) -> None:
-        """Remember an authentic record's number."""
+    def mark(self, sequence: int) -> bool:
+        """Remember an authentic record's number; tell whether it is greater than every one before."""
         ahead = sequence - self._highest
         if ahead > 0:
             shifted = self._seen << ahead if ahead < WINDOW_RECORDS else 0
             self._seen = (shifted | 1) & ((1 << WINDOW_RECORDS) - 1)
             self._highest = sequence
-        else:
-            self._seen |= 1 << -ahead
+            return True
+        self._seen |= 1 << -ahead
+        return False
 
 
 class RecentRecords:
