@@ -100,8 +100,8 @@ def test_whoever_hears_an_unexpected_message_says_so_and_ends_the_association(ro
         pair.signer = answer
         deliver, intruded = pair.deliver, []
 
-        def intrude(data, *, to_server, pair=pair, deliver=deliver, intruded=intruded):
-            deliver(data, to_server=to_server)
+        def intrude(data, *, to_server, path, pair=pair, deliver=deliver, intruded=intruded):
+            deliver(data, to_server=to_server, path=path)
             side = pair.server if role == "server" else pair.client
             if intruded or side.association is None or side.association._handshake.state is not state:
                 return
