@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from dtls_cases import KINDS, assert_refused, configs, run, say_protected, set_next_sequence
-from dtls_pair import HOME, NOW, Pair, everything
+from dtls_pair import HOME, LATENCY, NOW, Pair, everything
 from dtls_rogue import client_hello, rogue_client, rogue_server, server_hello, with_extension, without
 from dtls_wires import lose
 
@@ -16,6 +16,7 @@ from twoway.dtls.messages.hello import ExtensionType
 from twoway.dtls.paths import AMPLIFICATION_LIMIT, CHALLENGES
 from twoway.dtls.record import DTLS_1_2, MAX_PLAINTEXT_BYTES, ContentType, encode_record
 from twoway.dtls.return_routability import PathMessage, PathMessageType
+from twoway.dtls.timers import Retransmission
 from twoway.errors import CallerError, ConfigurationError
 
 CAFE = "cafe"
@@ -176,7 +177,8 @@ def test_an_id_too_long_for_our_datagrams_is_refused_in_plain_words():
         )
         run(pair)
         if not fits:
-            assert "255 bytes leaves no room in datagrams of 200" in pair.client.closed.reason
+            assert "the MTU is 200 bytes" in pair.client.closed.reason
+            assert "with 255 bytes of connection ID" in pair.client.closed.reason
         else:
             flight = [sent for sent in pair.sent if sent.to_server][-1]
             assert len(flight.data) <= 200
@@ -253,6 +255,19 @@ def test_data_is_a_byte_shorter_beside_its_type():
     pair.run()
     assert pair.server.received == [bytes(MAX_PLAINTEXT_BYTES - 1)]
     assert pair.client.received == [bytes(MAX_PLAINTEXT_BYTES)]
+
+
+def test_the_type_inside_counts_towards_the_limit_that_the_peer_announced():
+    pair = Pair(
+        replace(configs("psk")[0], connection_id_bytes=0, record_size_limit=200),
+        replace(configs("psk")[1], connection_id_bytes=4, record_size_limit=100),
+    ).connect()
+    pair.client.send(bytes(99))
+    with pytest.raises(CallerError, match="99 bytes, not 100"):
+        pair.client.send(bytes(100))
+    pair.server.send(bytes(200))
+    pair.run()
+    assert (pair.server.received, pair.client.received) == ([bytes(99)], [bytes(200)])
 
 
 # --- a peer that moves (RFC 9146 section 6, RFC 9853 section 5) -------------------------------------------
@@ -353,6 +368,26 @@ def test_a_path_that_never_answers_is_given_up_and_the_old_one_stays():
     pair.client.send(b"I am still here")
     pair.run()
     assert moves(pair) == [CAFE]
+
+
+@pytest.mark.parametrize(
+    ("rule", "timeout"),
+    [
+        (Retransmission(initial=2.0), 2.0),
+        (Retransmission(initial=2.0, floor=0.01), 3 * 2 * LATENCY),
+        (Retransmission(initial=2.0, floor=0.5), 0.5),
+    ],
+)
+def test_a_path_has_three_round_trips_to_answer_where_they_were_measured(rule, timeout):
+    """RFC 9853 section 5.5, and never less than the configuration thinks sensible for this link."""
+    ours, theirs = configs("psk", retransmission=rule)
+    pair = Pair(replace(ours, connection_id_bytes=0), replace(theirs, connection_id_bytes=8)).connect()
+    pair.rebind(CAFE)
+    began = pair.now
+    pair.client.send(b"from the cafe")
+    pair.run()
+    assert moves(pair) == [CAFE]
+    assert pair.now - began == pytest.approx(timeout + 3 * LATENCY, rel=0.05)
 
 
 def test_a_peer_may_move_again_and_again():

@@ -11,21 +11,22 @@ from live_nat import Nat
 from small_pki import small_pki
 
 from twoway.dtls import DTLSConfig
+from twoway.dtls.timers import Retransmission
 from twoway.errors import CallerError
 from twoway.net import Limits
 from twoway.net.address import packed_network
 
 pki = small_pki()
-FAST = {"flight_initial_timeout": 0.3}
-"""How long a path has to answer: short, since every rebinding waits for the old one."""
+QUICK = Retransmission(initial=0.3)
+"""How long a path has to answer, too: short, since every rebinding waits for the old one."""
 
 
 def server_config(size: int = 8, **changes: object) -> DTLSConfig:
-    return dtls_config(pki.publisher_p256, connection_id_bytes=size, **{**FAST, **changes})
+    return dtls_config(pki.publisher_p256, connection_id_bytes=size, retransmission=QUICK, **changes)
 
 
 def client_config(size: int | None = 0, credential=None) -> DTLSConfig:
-    return dtls_config(credential or pki.subscriber, connection_id_bytes=size, **FAST)
+    return dtls_config(credential or pki.subscriber, connection_id_bytes=size, retransmission=QUICK)
 
 
 @asynccontextmanager
