@@ -175,7 +175,7 @@ def test_a_repetition_that_is_older_than_the_answer_is_not_answered(kind):
     pair = pair_with(kind, PATIENT, PATIENT, mtu_bytes=100)
     pair.start()
     pair.run(until=FLIGHT_5_AT)
-    (first, *_) = [data for at, _, to_server, data in sorted(pair._travelling) if to_server]
+    (first, *_) = [data for at, _, to_server, data, _ in sorted(pair._travelling) if to_server]
     pair._travelling.clear()
     pair.deliver(first, to_server=True)
     sent = len(pair.sent)

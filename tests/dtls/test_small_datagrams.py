@@ -90,8 +90,8 @@ class Bulky:
 def test_keys_that_leave_no_room_end_the_handshake_with_a_plain_sentence():
     pair = pair_of("psk", mtu_bytes=MIN_MTU_BYTES)
     install_keys = Sender.install_keys
-    pair.client.association._sender.install_keys = lambda protection: install_keys(  # type: ignore[method-assign]
-        pair.client.association._sender, Bulky()
+    pair.client.association._sender.install_keys = lambda protection, connection_id: install_keys(  # type: ignore[method-assign]
+        pair.client.association._sender, Bulky(), connection_id
     )
     pair.start()
     pair.run()
@@ -102,8 +102,9 @@ def test_keys_that_leave_no_room_end_the_handshake_with_a_plain_sentence():
 
 
 def test_keys_that_leave_room_for_a_single_byte_will_do():
-    sender = Sender(DTLSConfig(psk_lookup={}.get, mtu_bytes=65), first_sequence=0, version=0xFEFD)
-    sender.install_keys(Bulky())
+    config = DTLSConfig(psk_lookup={}.get, mtu_bytes=65)
+    sender = Sender(config, lambda _: [None], first_sequence=0, version=0xFEFD)
+    sender.install_keys(Bulky(), b"")
 
 
 # --- datagrams that shrink --------------------------------------------------------------------------------

@@ -193,7 +193,7 @@ class ClientHandshake(Handshake):
                 AlertDescription.ILLEGAL_PARAMETER, "the peer does not take uncompressed points"
             )
         self._accept_extended_master_secret(extensions)
-        self._agree_on_connection_ids(extensions)
+        self._agree_on_connection_ids_untrusted(extensions)
         self._accept_encrypt_then_mac_untrusted(hello, suite)
         self._accept_certificate_types_untrusted(hello)
         self._accept_limits_untrusted(hello)

@@ -235,8 +235,12 @@ class Handshake(ABC):
 
     # --- connection IDs -------------------------------------------------------------------------
 
-    def _agree_on_connection_ids(self, extensions: Extensions) -> None:
-        """RFC 9146 section 3, RFC 9853 section 3: each side says what it wants to be called."""
+    def _agree_on_connection_ids_untrusted(self, extensions: Extensions) -> None:
+        """RFC 9146 section 3, RFC 9853 section 3: each side says what it wants to be called.
+
+        Raises:
+            HandshakeFailure: with ``decode_error``, for an extension that is not as its RFC says.
+        """
         asked = extensions.get(ExtensionType.CONNECTION_ID)
         if self._connection_id is None or asked is None:
             return

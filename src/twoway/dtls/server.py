@@ -133,7 +133,7 @@ class ServerHandshake(Handshake):
                 AlertDescription.HANDSHAKE_FAILURE, "the client believes it is renegotiating"
             )
         self._accept_extended_master_secret(hello.extensions)
-        self._agree_on_connection_ids(hello.extensions)
+        self._agree_on_connection_ids_untrusted(hello.extensions)
 
     def _choose(self, offer: Offer) -> Choice:
         return choose(self._config, offer)
