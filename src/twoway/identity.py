@@ -49,10 +49,12 @@ class X509Identity:
     form of its first DNS name (``dns:meter.example``)."""
     spki: bytes = field(repr=False)
     """DER SubjectPublicKeyInfo of the key that was proved."""
-    chain: tuple[bytes, ...] = field(repr=False)
-    """DER certificates as the peer sent them, leaf first."""
+    chain: tuple[bytes, ...] = field(repr=False, compare=False)
+    """DER certificates as the peer sent them, leaf first. Empty where the handshake was abbreviated: what
+    was read from them comes back with a session, they themselves do not."""
     not_after: datetime
-    """End of the leaf's validity, aware, UTC."""
+    """When the first certificate on the verified path ends, aware, UTC; where no path was verified, as for
+    our own certificate, the leaf."""
     hosts: tuple[str, ...] = ()
     """DNS names and IP addresses (text form) in the leaf's subject alternative name."""
 

@@ -60,7 +60,20 @@ def reason_of(chain, **arguments) -> CertificateReason:
 @pytest.mark.parametrize("actor", SERVERS)
 def test_an_actor_that_serves_is_accepted_on_both_sides(actor, purpose):
     credential = getattr(PKI, actor)
-    assert verify(credential.chain, purpose=purpose) == credential.identity
+    identity = verify(credential.chain, purpose=purpose)
+    assert identity == credential.identity
+    assert identity.chain == credential.chain
+
+
+@pytest.mark.parametrize("ends_first", ["leaf", "issuing", "root"])
+def test_an_identity_ends_with_the_first_certificate_of_its_path(ends_first):
+    soon = datetime(2030, 1, 1, tzinfo=UTC)
+    ends = {who: soon if who == ends_first else NOT_AFTER for who in ("leaf", "issuing", "root")}
+    ca = PKI.ca
+    root = ca.authority(f"{ca.name} root", ca.root_key, path_length=1, not_after=ends["root"])
+    issuing = ca.authority(f"{ca.name} issuing", ca.issuing_key, not_after=ends["issuing"])
+    chain = ca.mint("brief", issuer=(issuing, ca.issuing_key), not_after=ends["leaf"]).chain
+    assert verify(chain, trust=TrustStore([root])).not_after == soon
 
 
 def test_a_subscriber_is_accepted_as_client_and_never_as_server():

@@ -6,12 +6,15 @@ way to an X509Identity of a peer than through here, and no option that leaves a 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from twoway.errors import CallerError, ConfigurationError
@@ -110,6 +113,12 @@ class TrustStore:
         (RFC 5246 section 7.4.4)."""
         return tuple(anchor.subject.public_bytes() for anchor in self._anchors)
 
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """A digest of the anchors, 32 bytes: equal for stores that believe the same authorities."""
+        anchors = sorted(anchor.fingerprint(hashes.SHA256()) for anchor in self._anchors)
+        return hashlib.sha256(b"".join(anchors)).digest()
+
     def verify_untrusted(self, chain: Sequence[bytes], *, purpose: Purpose, at: datetime) -> X509Identity:
         """Judge the chain of a peer and return who it is: :meth:`verify_peer_untrusted` without the key."""
         return self.verify_peer_untrusted(chain, purpose=purpose, at=at).identity
@@ -128,7 +137,8 @@ class TrustStore:
             at: the wall-clock time, aware.
 
         Returns:
-            Who the peer is, if it proves the key, and the key.
+            Who the peer is, if it proves the key, and the key. The identity ends with the first certificate
+            on the verified path that ends.
 
         Raises:
             CertificateRejected: for anything that is wrong with the chain, and nothing else.
@@ -161,7 +171,9 @@ class TrustStore:
             path = verifier.verify(leaf, authorities).chain
         except VerificationError:
             raise diagnose(certificates, self._anchors, purpose=purpose, at=moment) from None
-        peer = VerifiedPeer(identity_of_untrusted(sent, chain), leaf.public_key())
+        identity = identity_of_untrusted(sent, chain)
+        identity = replace(identity, not_after=min(step.not_valid_after_utc for step in path))
+        peer = VerifiedPeer(identity, leaf.public_key())
         if all(certificate in path for certificate in sent):
             self._verified.remember(peer, path, purpose=purpose, at=moment)
         return peer
