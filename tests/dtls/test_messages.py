@@ -24,6 +24,7 @@ from twoway.dtls.messages.key_exchange import (
     ServerECDHEPSK,
     ServerPSKHint,
 )
+from twoway.dtls.messages.tickets import NewSessionTicket
 from twoway.dtls.wire import Reader, integers, vector
 
 uint8 = st.integers(0, 2**8 - 1)
@@ -74,6 +75,9 @@ MESSAGES = {
     ClientPSKIdentity: st.builds(ClientPSKIdentity, st.binary(max_size=300)),
     ClientECDHEPSK: st.builds(ClientECDHEPSK, identity=st.binary(max_size=300), point=short),
     ClientRSA: st.builds(ClientRSA, st.binary(max_size=300)),
+    NewSessionTicket: st.builds(
+        NewSessionTicket, lifetime_hint=st.integers(0, 2**32 - 1), ticket=st.binary(max_size=300)
+    ),
 }
 EVERY = pytest.mark.parametrize("kind", [*MESSAGES, ServerPSKHint], ids=lambda kind: kind.__name__)
 WRITTEN = pytest.mark.parametrize("kind", list(MESSAGES), ids=lambda kind: kind.__name__)
