@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from dtls_cases import KINDS, configs, pair_of, run
 from dtls_pair import PSK, Pair, psk_client_config, psk_server_config
 from dtls_wires import lossy
+from resuming import WAYS, Meeting
 from small_pki import small_pki
 
 from twoway.dtls import CertificateCredential, HelloGate, PSKCredential, keys, suites
@@ -102,6 +103,26 @@ def test_after_the_handshake_its_secrets_are_forgotten():
             assert side.association._handshake._master_secret == b""
             assert side.association._handshake._transcript == b""
         assert pair.server.association._handshake._ephemeral is None
+
+
+@pytest.mark.parametrize("by", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_session_shows_no_secret(by, kind, secrets):
+    first = Meeting(by, kind)
+    pair = first.again().connect()
+    assert pair.client.connected.resumed
+    tickets = [first.held.ticket] if by == "ticket" else []
+    kept = (first.held, first.held.session, first.server, first.client, first.server.resumption)
+    assert_shows_none("".join(repr(value) + str(value) for value in kept), [*secrets, *tickets])
+    assert_shows_none(shown(pair), secrets)
+
+
+def test_after_the_handshake_only_the_association_keeps_the_session():
+    pair = Meeting("ticket").again().connect()
+    for side in (pair.client, pair.server):
+        assert side.association._handshake._master_secret == b""
+    assert pair.client.association._handshake._offered is None
+    assert pair.server.association._handshake._session is None
 
 
 def test_data_is_not_shown():

@@ -20,7 +20,7 @@ from dtls_cases import assert_safe, configs
 from dtls_pair import Pair
 
 from twoway.dtls import AcceptedHello, HandshakeFailure, HelloGate, HelloVerify
-from twoway.dtls.messages import certificates, hello, key_exchange
+from twoway.dtls.messages import certificates, hello, key_exchange, tickets
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType, parse_fragments_untrusted
 from twoway.dtls.reassembly import MAX_BYTES_HELD, MAX_MESSAGE_BYTES
 from twoway.dtls.receiving import MAX_EARLY_RECORDS
@@ -178,6 +178,7 @@ CODECS = (
     key_exchange.ClientPSKIdentity,
     key_exchange.ClientECDHEPSK,
     key_exchange.ClientRSA,
+    tickets.NewSessionTicket,
 )
 """Messages whose bytes follow from their values, except for a hello with an empty list of extensions."""
 

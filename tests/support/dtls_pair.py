@@ -20,6 +20,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from small_pki import NOW, Credential, small_pki
 
@@ -40,6 +41,7 @@ from twoway.dtls import (
 )
 from twoway.dtls.handshake import Handshake, Surroundings
 from twoway.dtls.record import Record, split_datagram_untrusted
+from twoway.dtls.session import HeldSession
 from twoway.trace import TraceEvent
 
 PSK = bytes(range(16))
@@ -141,6 +143,8 @@ class Pair:
         seed: of all randomness that the engines ask for.
         client_handshake: a handshake that plays the client instead of the engine's own.
         server_handshake: a handshake that plays the server instead of the engine's own.
+        session: what the client offers to resume.
+        wall_clock: by which both judge certificates and sessions.
 
     `signer(request)` stands in for a key elsewhere where a config has no private key.
     """
@@ -154,6 +158,8 @@ class Pair:
         seed: int = 1,
         client_handshake: Callable[..., Handshake] | None = None,
         server_handshake: Callable[..., Handshake] | None = None,
+        session: HeldSession | None = None,
+        wall_clock: Callable[[], datetime] = lambda: NOW,
     ) -> None:
         self.wire = wire
         self.now = 0.0
@@ -169,9 +175,16 @@ class Pair:
         self.gate = HelloGate(entropy=self.entropy)
         self.client = Side()
         self.server = Side()
+        self._session = session
+        self._wall_clock = wall_clock
         client = client or client_config()
         self.client.association = Association.client(
-            client, entropy=self.entropy, wall_clock=lambda: NOW, path=HOME, trace=self.client.trace.append
+            client,
+            entropy=self.entropy,
+            wall_clock=wall_clock,
+            path=HOME,
+            trace=self.client.trace.append,
+            session=session,
         )
         if client_handshake is not None:
             rogue = client_handshake(self._surroundings(client), self.client.association)
@@ -256,7 +269,7 @@ class Pair:
                 self._server_config,
                 verdict,
                 entropy=self.entropy,
-                wall_clock=lambda: NOW,
+                wall_clock=self._wall_clock,
                 path=path,
                 trace=self.server.trace.append,
             )
@@ -282,7 +295,7 @@ class Pair:
     def _surroundings(self, config: DTLSConfig) -> Surroundings:
         size = config.connection_id_bytes
         connection_id = None if size is None else self.entropy(size)
-        return Surroundings(config, self.entropy, lambda: NOW, connection_id)
+        return Surroundings(config, self.entropy, self._wall_clock, connection_id, self._session)
 
     def _next_at(self) -> float | None:
         times = [self._travelling[0][0]] if self._travelling else []

@@ -10,9 +10,10 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
+from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dtls_pair import (
     Pair,
@@ -22,15 +23,19 @@ from dtls_pair import (
     server_config,
 )
 from dtls_rogue import Saying, rogue_server
-from small_pki import small_pki
+from small_pki import NOW, small_pki
 
 from twoway.dtls import (
     CertificateCredential,
     DecryptionRequest,
     DTLSConfig,
     HandshakeKind,
+    HeldSession,
     Legacy2013Profile,
+    MemorySessionStore,
     RawKeyCredential,
+    Resumption,
+    SessionTickets,
     SignatureRequest,
     suites,
 )
@@ -68,7 +73,29 @@ def legacy(config: DTLSConfig, **changes: object) -> Legacy2013Profile:
     return Legacy2013Profile(**{**values, "suites": Legacy2013Profile.suites, **changes})
 
 
-def scenarios() -> dict[str, tuple[DTLSConfig, DTLSConfig]]:
+class Scenario(NamedTuple):
+    """A client and a server, and the session that the client offers, if there is one."""
+
+    client: DTLSConfig
+    server: DTLSConfig
+    session: HeldSession | None = None
+
+    def pair(self, **arguments: Any) -> Pair:
+        return Pair(self.client, self.server, session=self.session, **arguments)
+
+
+def resumable(resumption: Resumption) -> Scenario:
+    """A handshake after which there is a session."""
+    return Scenario(client_config(resumption=Resumption(lifetime=7200)), server_config(resumption=resumption))
+
+
+def resumed(first: Scenario) -> Scenario:
+    """The same again, an hour after that session began."""
+    pair = first.pair(seed=2, wall_clock=lambda: NOW - timedelta(hours=1)).connect()
+    return first._replace(session=pair.client.association.session)
+
+
+def scenarios() -> dict[str, Scenario]:
     """Client and server of every kind of handshake: together they reach every state."""
     pki = small_pki()
     one_sided = frozenset({HandshakeKind.SERVER_AUTHENTICATED})
@@ -84,26 +111,33 @@ def scenarios() -> dict[str, tuple[DTLSConfig, DTLSConfig]]:
     rsa_client = legacy(DTLSConfig(raw_key=mine, raw_key_pins=frozenset({theirs.pin})), suites=transport)
     rsa_server = legacy(DTLSConfig(raw_key=theirs, raw_key_pins=frozenset({mine.pin})), suites=transport)
     elsewhere = RawKeyCredential(theirs.public_key, decrypter=pki)  # type: ignore[arg-type] # asked by event
+    by_ticket = resumable(
+        Resumption(tickets=SessionTickets(bytes(32), since=NOW - timedelta(days=1)), lifetime=7200)
+    )
+    by_id = resumable(Resumption(store=MemorySessionStore(), lifetime=7200))
     return {
-        "certificates": (client_config(), server_config()),
-        "keys elsewhere": (
+        "certificates": Scenario(client_config(), server_config()),
+        "keys elsewhere": Scenario(
             client_config(certificate=CertificateCredential(pki.subscriber.chain)),
             server_config(certificate=CertificateCredential(pki.publisher_p256.chain)),
         ),
-        "server alone": (nobody, server_config(admit=one_sided)),
-        "client shows nothing": (nobody, server_config(admit=either)),
-        "nobody": (anonymous, anonymous),
-        "shared key": (
+        "server alone": Scenario(nobody, server_config(admit=one_sided)),
+        "client shows nothing": Scenario(nobody, server_config(admit=either)),
+        "nobody": Scenario(anonymous, anonymous),
+        "shared key": Scenario(
             psk_client_config(suites=(suites.PSK_AES_128_GCM,)),
             psk_server_config(),
         ),
-        "shared key, ephemeral": (psk_client_config(), psk_server_config()),
-        "RSA": (rsa_client, rsa_server),
-        "RSA, server alone": (
+        "shared key, ephemeral": Scenario(psk_client_config(), psk_server_config()),
+        "RSA": Scenario(rsa_client, rsa_server),
+        "RSA, server alone": Scenario(
             legacy(DTLSConfig(raw_key_pins=frozenset({theirs.pin}), admit=one_sided), suites=transport),
             legacy(DTLSConfig(raw_key=theirs, admit=one_sided), suites=transport),
         ),
-        "RSA, key elsewhere": (rsa_client, legacy(rsa_server, raw_key=elsewhere, suites=transport)),
+        "RSA, key elsewhere": Scenario(rsa_client, legacy(rsa_server, raw_key=elsewhere, suites=transport)),
+        "a ticket": by_ticket,
+        "resumed by a ticket of the former key": resumed(by_ticket),
+        "resumed by session ID": resumed(by_id),
     }
 
 
@@ -156,13 +190,12 @@ def hint(saying: Saying) -> Iterable[Saying]:
 
 
 def play(
-    configs: tuple[DTLSConfig, DTLSConfig],
+    scenario: Scenario,
     told: Callable[[str, Any, str, Enum], None],
     server: type[Any] = ServerHandshake,
 ) -> Pair:
     """Play a handshake to its end, and tell of every input of both roles."""
-    pair = Pair(
-        *configs,
+    pair = scenario.pair(
         client_handshake=watching(ClientHandshake, lambda *step: told("client", *step)),
         server_handshake=watching(server, lambda *step: told("server", *step)),
     )
@@ -173,15 +206,15 @@ def play(
 def steps() -> dict[str, dict[Step, set[str]]]:
     """Everything that was seen, by role: each step, and in which handshakes."""
     seen: dict[str, dict[Step, set[str]]] = {role: defaultdict(set) for role in ROLES}
-    played = [(name, configs, ServerHandshake) for name, configs in scenarios().items()]
+    played = [(name, scenario, ServerHandshake) for name, scenario in scenarios().items()]
     played.append(("shared key, hint", scenarios()["shared key"], rogue_server(hint)))
-    for name, configs, server in played:
+    for name, scenario, server in played:
         inputs: dict[str, list[tuple[Enum, str]]] = {role: [] for role in ROLES}
 
         def note(role, _, came, state, inputs=inputs):
             inputs[role].append((state, came))
 
-        pair = play(configs, note, server)
+        pair = play(scenario, note, server)
         for role, side in (("client", pair.client), ("server", pair.server)):
             end = side.association._handshake.state
             after = [state for state, _ in inputs[role][1:]] + [end]
@@ -225,8 +258,10 @@ def _rows(role: str, state: Enum, seen: dict[Step, set[str]]) -> Iterator[str]:
     if not leads:
         yield f"| `{state.name}` | nothing | |"
     for number, came in enumerate(sorted(leads)):
-        targets = " or ".join(f"`{after.name}`" for after in sorted(leads[came], key=order.index))
-        yield f"| {f'`{state.name}`' if number == 0 else ''} | {came} | {targets} |"
+        targets = [f"`{after.name}`" for after in sorted(leads[came], key=order.index)]
+        yield f"| {f'`{state.name}`' if number == 0 else ''} | {came} | {' or '.join(targets[:3])} |"
+        if targets[3:]:
+            yield f"|  | the same | {' or '.join(targets[3:])} |"
 
 
 def document() -> str:

@@ -30,6 +30,10 @@ from twoway.dtls.events import (
 from twoway.dtls.groups import NamedGroup
 from twoway.dtls.kinds import HandshakeKind
 from twoway.dtls.paths import Path
+from twoway.dtls.resumption import Resumption
+from twoway.dtls.session import HeldSession, Session
+from twoway.dtls.session_store import MemorySessionStore, SessionStore
+from twoway.dtls.session_tickets import SessionTickets
 from twoway.dtls.signatures import SignatureScheme
 from twoway.dtls.suites import CipherSuite, KeyExchange
 from twoway.dtls.timers import LINK_MEASURED, RFC6347, RFC7925, Retransmission
@@ -55,18 +59,24 @@ __all__ = [
     "Event",
     "HandshakeFailure",
     "HandshakeKind",
+    "HeldSession",
     "HelloGate",
     "HelloUnfinished",
     "HelloVerify",
     "KeyExchange",
     "Legacy2013Profile",
+    "MemorySessionStore",
     "NamedGroup",
     "PSKCredential",
     "PSKLookup",
     "Path",
     "PathChanged",
     "RawKeyCredential",
+    "Resumption",
     "Retransmission",
+    "Session",
+    "SessionStore",
+    "SessionTickets",
     "SignatureRequest",
     "SignatureScheme",
     "Signer",

@@ -40,6 +40,7 @@ from twoway.dtls.record import DTLS_1_0, DTLS_1_2, ContentType, Record, split_da
 from twoway.dtls.return_routability import MESSAGE_BYTES, PathMessage
 from twoway.dtls.sending import Sender
 from twoway.dtls.server import ServerHandshake
+from twoway.dtls.session import HeldSession
 from twoway.dtls.states import State
 from twoway.dtls.timers import Due
 from twoway.errors import CallerError
@@ -100,6 +101,7 @@ class Association:
         self._events: deque[Event] = deque()
         self._connected: Connected | None = None
         self._closed: Closed | None = None
+        self._held: HeldSession | None = None
         self._pending: SignatureRequest | DecryptionRequest | None = None
         self._connection_ids = NO_CONNECTION_IDS
         # Before the hellos have agreed upon it, the length of ours is what a record with an ID has.
@@ -138,6 +140,7 @@ class Association:
         path: Path = None,
         trace: Trace = ignore,
         name: str = "client",
+        session: HeldSession | None = None,
     ) -> Association:
         """Make the side that speaks first.
 
@@ -150,15 +153,19 @@ class Association:
             path: where the peer is.
             trace: sees what happens.
             name: what the trace calls this association.
+            session: the :attr:`session` of an earlier association with this server, to be offered. If it
+                cannot be resumed, the handshake is a full one.
 
         Raises:
-            CallerError: the configuration has nothing that a client could prove itself with, or the
-                connection ID has another length than it says.
+            CallerError: the configuration has nothing that a client could prove itself with, or does not
+                admit resumption, or the connection ID has another length than it says.
         """
         if not config.usable_suites(is_client=True):
             raise CallerError("this configuration has no credential for a client")
+        if session is not None and config.resumption is None:
+            raise CallerError("this configuration does not resume sessions", remedy="set its resumption")
         connection_id = _own_connection_id(config, connection_id, entropy)
-        surroundings = Surroundings(config, entropy, wall_clock, connection_id)
+        surroundings = Surroundings(config, entropy, wall_clock, connection_id, session)
         return cls(surroundings, path=path, trace=trace, name=name, accepted=None)
 
     @classmethod
@@ -190,6 +197,15 @@ class Association:
     def suite(self) -> str | None:
         """The negotiated suite's name; None until connected."""
         return self._connected.suite if self._connected else None
+
+    @property
+    def session(self) -> HeldSession | None:
+        """What a client can offer when it connects to this server again; it outlives :meth:`close`.
+
+        None before the handshake is complete, if the server gives none or ``resumption`` is not configured,
+        and after a fatal alert (RFC 5246 section 7.2.2). A server has none to offer.
+        """
+        return self._held if self._client else None
 
     @property
     def established(self) -> bool:
@@ -555,12 +571,18 @@ class Association:
         # The next move is ours, and our flight before has been answered by what is being asked for.
         self._sender.forget_flight()
 
-    def complete(self, connected: Connected) -> None:
+    def complete(self, connected: Connected, held: HeldSession | None) -> None:
         """The handshake is good (see :class:`~twoway.dtls.handshake.Link`)."""
         self._connected = connected
+        self._held = held
         self._sender.complete()
         self._events.append(connected)
-        self._tell("connected", suite=connected.suite, peer=connected.peer.uri)
+        self._tell("connected", suite=connected.suite, peer=connected.peer.uri, resumed=connected.resumed)
+
+    def declined_session(self, why: str) -> None:
+        """Count and trace it (see :class:`~twoway.dtls.handshake.Link`)."""
+        self.counters["sessions declined"] += 1
+        self._tell("session declined", why=why)
 
     def entered(self, state: State) -> None:
         """Trace a state (see :class:`~twoway.dtls.handshake.Link`)."""
@@ -619,11 +641,24 @@ class Association:
         self._send_alert(AlertLevel.FATAL, alert)
         self._end(ClosedBy.US, alert, reason)
 
+    def _invalidate_session(self) -> None:
+        """RFC 5246 section 7.2.2: what ended with a fatal alert must not be resumed.
+
+        That holds for an association that was complete. One that was not says nothing about a session:
+        anybody can send a hello with somebody else's ticket.
+        """
+        held, self._held = self._held, None
+        if held is not None and self._server:
+            assert self._config.resumption is not None
+            self._config.resumption.invalidate(held)
+
     def _give_up(self) -> None:
         self._end(ClosedBy.TIMEOUT, None, "the peer did not answer in time")
 
     def _end(self, by: ClosedBy, alert: AlertDescription | None, reason: str) -> None:
         self._closed = Closed(by, alert, reason, self._connected is not None)
+        if by is not ClosedBy.TIMEOUT and alert is not AlertDescription.CLOSE_NOTIFY:
+            self._invalidate_session()
         self._sender.forget_flight()
         self._receiver.forget()
         self._events.append(self._closed)

@@ -29,6 +29,8 @@ ECDH_anon    never        point               never               point (RFC 842
 PSK          never        may give a hint     never               identity (RFC 4279)
 ECDHE_PSK    never        hint and point      never               identity and point (RFC 5489)
 ===========  ===========  ==================  ==================  ===================================
+
+The abbreviated handshake of a session that is resumed is drawn in :mod:`twoway.dtls.abbreviated`.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from typing import ClassVar, Final
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from twoway.dtls import keys
+from twoway.dtls.abbreviated import name_session, with_ticket
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.credentials import Credential, require_key_encipherment
 from twoway.dtls.groups import EphemeralKey, NamedGroup
@@ -72,6 +75,7 @@ from twoway.dtls.messages.key_exchange import (
     ServerECDHEPSK,
     ServerPSKHint,
 )
+from twoway.dtls.messages.tickets import NewSessionTicket
 from twoway.dtls.negotiation import (
     EMPTY_RENEGOTIATION_INFO,
     answered_type_untrusted,
@@ -82,6 +86,7 @@ from twoway.dtls.negotiation import (
 )
 from twoway.dtls.record import DTLS_1_2
 from twoway.dtls.rsa_transport import encrypt_premaster, make_premaster
+from twoway.dtls.session import HeldSession, Session, SessionUnusable
 from twoway.dtls.signatures import SignatureScheme, choose_scheme, verify_untrusted
 from twoway.dtls.states import ClientState
 from twoway.dtls.suites import CipherSuite, KeyExchange
@@ -108,6 +113,10 @@ class ClientHandshake(Handshake):
         self._is_asked_for_certificate = False
         self._credential: Credential | None = None
         self._scheme: SignatureScheme | None = None
+        self._offered = surroundings.session
+        self._given_session_id = b""
+        self._is_promised_ticket = False
+        self._given_ticket: NewSessionTicket | None = None
 
     def start(self) -> None:
         """Send the first ClientHello."""
@@ -121,6 +130,7 @@ class ClientHandshake(Handshake):
             compressions=bytes([NULL_COMPRESSION]),
             extensions=offered_extensions(self._config, self._suites, self._connection_id),
         )
+        self._offer_session()
         self._say_hello()
 
     @property
@@ -144,6 +154,17 @@ class ClientHandshake(Handshake):
         handler(self, message)
 
     # --- flights 1 to 3 -------------------------------------------------------------------------
+
+    def _offer_session(self) -> None:
+        """Put the session's name into the hello, if it may be resumed; else the handshake is full."""
+        if self._offered is None:
+            return
+        try:
+            self._require_resumable(self._offered.session)
+            self._hello = name_session(self._hello, self._offered, self._config.mtu_bytes, self._entropy)
+        except SessionUnusable as unusable:
+            self._link.declined_session(str(unusable))
+            self._offered = None
 
     def _say_hello(self) -> None:
         self._transcript = b""  # The first hello and the request for a cookie are not hashed.
@@ -175,7 +196,32 @@ class ClientHandshake(Handshake):
         self._server_random = hello.random
         self._suite = suite
         self._accept_extensions_untrusted(hello, suite)
-        self._enter(_AFTER_SERVER_HELLO[suite.key_exchange])
+        offered = self._offered
+        if offered is not None and hello.session_id and hello.session_id == self._hello.session_id:
+            self._accept_resumption_untrusted(offered.session, suite)
+        else:
+            self._given_session_id = hello.session_id
+            self._enter(_AFTER_SERVER_HELLO[suite.key_exchange])
+
+    def _accept_resumption_untrusted(self, session: Session, suite: CipherSuite) -> None:
+        """RFC 5246 section 7.4.1.3: the server took the session, and has to keep to it."""
+        if suite.code != session.suite or self._has_encrypt_then_mac != session.encrypt_then_mac:
+            raise HandshakeFailure(
+                AlertDescription.ILLEGAL_PARAMETER, "the server resumes the session with another protection"
+            )
+        if self._max_fragment_length not in (None, session.max_fragment_length):
+            # RFC 6066 section 1.1: servers do not answer it again; some do, and must not say anything else.
+            raise HandshakeFailure(
+                AlertDescription.ILLEGAL_PARAMETER, "the server resumes the session with other record lengths"
+            )
+        if not self._has_extended_master_secret:
+            # RFC 7627 section 5.3
+            raise HandshakeFailure(
+                AlertDescription.HANDSHAKE_FAILURE,
+                "the server resumes the session without the extended master secret",
+            )
+        self._resume(session, suite)
+        self._await_last_flight()
 
     def _accept_extensions_untrusted(self, hello: ServerHello, suite: CipherSuite) -> None:
         extensions = hello.extensions
@@ -197,6 +243,11 @@ class ClientHandshake(Handshake):
         self._accept_encrypt_then_mac_untrusted(hello, suite)
         self._accept_certificate_types_untrusted(hello)
         self._accept_limits_untrusted(hello)
+        if extensions.get(ExtensionType.SESSION_TICKET):
+            raise HandshakeFailure(
+                AlertDescription.DECODE_ERROR, "the server's session_ticket extension is not empty"
+            )
+        self._is_promised_ticket = ExtensionType.SESSION_TICKET in extensions
 
     def _accept_encrypt_then_mac_untrusted(self, hello: ServerHello, suite: CipherSuite) -> None:
         answer = hello.extensions.get(ExtensionType.ENCRYPT_THEN_MAC)
@@ -236,6 +287,7 @@ class ClientHandshake(Handshake):
                 raise HandshakeFailure(
                     AlertDescription.ILLEGAL_PARAMETER, "the server answered another max_fragment_length"
                 )
+            self._max_fragment_length = length
             self._link.limit_plaintext(sent=length, received=length)
 
     def _receive_certificate(self, message: HandshakeMessage) -> None:
@@ -393,15 +445,39 @@ class ClientHandshake(Handshake):
 
     def _say_last_flight(self) -> None:
         self._say_finished()
-        self._enter(ClientState.CHANGE_CIPHER_SPEC)
+        self._await_last_flight()
         self._send_flight(awaits_answer=True)
 
-    # --- flight 6 -------------------------------------------------------------------------------
+    def _await_last_flight(self) -> None:
+        is_promised = self._is_promised_ticket
+        self._enter(ClientState.NEW_SESSION_TICKET if is_promised else ClientState.CHANGE_CIPHER_SPEC)
+
+    # --- flight 6, or flight 4 of an abbreviated handshake --------------------------------------
+
+    def _receive_new_session_ticket(self, message: HandshakeMessage) -> None:
+        """It counts only after the server's Finished (RFC 5077 section 3.3)."""
+        self._given_ticket = NewSessionTicket.parse_untrusted(message.body)
+        self._enter(ClientState.CHANGE_CIPHER_SPEC)
 
     def _receive_finished(self, message: HandshakeMessage) -> None:
         self._check_finished(message)
+        if self._is_resumed:
+            self._say_finished()
+            self._send_flight(awaits_answer=False)
         self._enter(ClientState.CONNECTED)
-        self._complete()
+        self._complete(self._keep_session())
+
+    def _keep_session(self) -> HeldSession | None:
+        """Return what may be offered next time. A resumed session ends when it would have ended before."""
+        offered, self._offered = self._offered, None
+        if self._is_resumed:
+            held = offered
+        else:
+            session = self._new_session()
+            held = HeldSession(session, self._given_session_id) if session is not None else None
+        if held is not None and self._given_ticket is not None and self._given_ticket.ticket:
+            held = with_ticket(held, self._given_ticket, self._wall_clock())
+        return held if held is not None and (held.session_id or held.ticket) else None
 
     # --- which message may come when ------------------------------------------------------------
 
@@ -423,6 +499,7 @@ class ClientHandshake(Handshake):
             HandshakeType.SERVER_HELLO_DONE: _receive_server_hello_done,
         },
         ClientState.SERVER_HELLO_DONE: {HandshakeType.SERVER_HELLO_DONE: _receive_server_hello_done},
+        ClientState.NEW_SESSION_TICKET: {HandshakeType.NEW_SESSION_TICKET: _receive_new_session_ticket},
         ClientState.FINISHED: {HandshakeType.FINISHED: _receive_finished},
     }
     """Whatever is not here is refused with unexpected_message. A HelloRequest is passed over in any state."""

@@ -20,6 +20,7 @@ from twoway.dtls.flights import smallest_mtu_bytes
 from twoway.dtls.groups import DEFAULT_GROUPS, NamedGroup
 from twoway.dtls.kinds import HandshakeKind
 from twoway.dtls.messages.certificates import CertificateType
+from twoway.dtls.resumption import Resumption
 from twoway.dtls.signatures import DEFAULT_SCHEMES, SignatureScheme
 from twoway.dtls.suites import (
     ANONYMOUS_SUITES,
@@ -90,6 +91,8 @@ class DTLSConfig:
     connection_id_bytes: int | None = None
     """How long an ID the peer is to write into its records, by which they are known wherever they come from
     (RFC 9146): 1 to 20 bytes; 0: none, but we write the one that the peer asks for; None: neither."""
+    resumption: Resumption | None = None
+    """How sessions are resumed; None: every handshake is a full one, and nothing is kept for another."""
     unsafe_allow_missing_extended_master_secret: bool = False
     """Speak with peers that lack RFC 7627. Their keys are not bound to the handshake's messages, so two
     different handshakes can end with the same keys (the triple handshake attack)."""

@@ -32,9 +32,12 @@ class Connected:
     suite: str
     """The suite's IANA name, ``TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256``."""
     group: str | None
-    """The group of the key exchange (``x25519``, ``secp256r1``); None where there was none."""
+    """The group of the key exchange (``x25519``, ``secp256r1``); None where there was none, as in an
+    abbreviated handshake."""
     kind: HandshakeKind
     """Who has been authenticated."""
+    resumed: bool = False
+    """Whether the handshake was abbreviated: then all of the above had been proved in an earlier one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import constant_time
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from twoway.dtls import keys
+from twoway.dtls.abbreviated import require_resumable, session_context, session_end
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.config import DTLSConfig
 from twoway.dtls.connection_id import ConnectionIDs, parse_extension_untrusted
@@ -28,6 +29,7 @@ from twoway.dtls.messages.certificates import Certificate, CertificateType, RawP
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
 from twoway.dtls.messages.hello import Extensions, ExtensionType
 from twoway.dtls.protection import Protection
+from twoway.dtls.session import HeldSession, Session, SessionUnusable
 from twoway.dtls.signatures import SignatureScheme, sign
 from twoway.dtls.states import State
 from twoway.dtls.suites import CipherSuite
@@ -44,6 +46,8 @@ class Surroundings:
     wall_clock: Callable[[], datetime]
     connection_id: bytes | None = None
     """What the peer is to write into its records; empty: nothing; None: connection IDs are not spoken."""
+    session: HeldSession | None = None
+    """What a client offers to resume."""
 
 
 class Link(Protocol):
@@ -64,8 +68,11 @@ class Link(Protocol):
     def request(self, request: SignatureRequest | DecryptionRequest) -> None:
         """Ask the caller's key; :meth:`Handshake.signed` or :meth:`Handshake.decrypted` follows."""
 
-    def complete(self, connected: Connected) -> None:
-        """The handshake is over and good."""
+    def complete(self, connected: Connected, held: HeldSession | None) -> None:
+        """The handshake is over and good, and this is the session that can be resumed, if there is one."""
+
+    def declined_session(self, why: str) -> None:
+        """A session was at hand, and the handshake goes on in full."""
 
     def entered(self, state: State) -> None:
         """The handshake has entered a state."""
@@ -99,6 +106,8 @@ class Handshake(ABC):
         self._kind: HandshakeKind | None = None
         self._peer: Identity | None = None
         self._peer_key: PublicKeyTypes | None = None
+        self._is_resumed = False
+        self._max_fragment_length: int | None = None
         self._has_encrypt_then_mac = False
         self._has_extended_master_secret = False
         self._master_secret = b""
@@ -109,8 +118,8 @@ class Handshake(ABC):
 
     @property
     def rests_on_shared_key(self) -> bool:
-        """Whether the negotiated suite proves both sides by a pre-shared key."""
-        return self._suite is not None and self._suite.key_exchange.uses_psk
+        """Whether this handshake proves both sides by a pre-shared key."""
+        return self._suite is not None and self._suite.key_exchange.uses_psk and not self._is_resumed
 
     @property
     @abstractmethod
@@ -185,6 +194,58 @@ class Handshake(ABC):
         )
         read, write = (server, client) if self.is_client else (client, server)
         self._link.install_keys(read=read, write=write)
+
+    # --- sessions (RFC 5246 section 7.3) --------------------------------------------------------
+
+    def _require_resumable(self, session: Session) -> CipherSuite:
+        """Return the suite of a session that may be resumed, as far as we are concerned.
+
+        Raises:
+            SessionUnusable: it may not.
+        """
+        return require_resumable(
+            self._config,
+            session,
+            is_client=self.is_client,
+            is_revoked=self._is_revoked,
+            at=self._wall_clock(),
+        )
+
+    def _resume(self, session: Session, suite: CipherSuite) -> None:
+        """Take up a session: what it holds is not negotiated and not proved again."""
+        self._is_resumed = True
+        self._suite = suite
+        self._kind, self._peer = session.kind, session.peer
+        if session.max_fragment_length is not None:
+            # RFC 6066 section 4: it lasts as long as the session, without being negotiated again.
+            self._link.limit_plaintext(sent=session.max_fragment_length, received=session.max_fragment_length)
+        self._has_encrypt_then_mac = session.encrypt_then_mac
+        self._master_secret = session.master_secret
+        self._install_keys()
+
+    def _new_session(self) -> Session | None:
+        """Return the session of a full handshake that is complete, or None if there is none to be resumed."""
+        assert self._suite is not None
+        assert self._peer is not None
+        assert self._kind is not None
+        if self._config.resumption is None or not self._has_extended_master_secret:
+            return None
+        if self._kind is HandshakeKind.ANONYMOUS:
+            return None
+        try:
+            return Session(
+                suite=self._suite.code,
+                master_secret=self._master_secret,
+                encrypt_then_mac=self._has_encrypt_then_mac,
+                max_fragment_length=self._max_fragment_length,
+                kind=self._kind,
+                peer=self._peer,
+                not_after=session_end(self._config, self._peer, self._wall_clock()),
+                context=session_context(self._config, self._peer, is_client=self.is_client),
+            )
+        except SessionUnusable as unusable:
+            self._link.declined_session(str(unusable))
+            return None
 
     def _accept_extended_master_secret(self, extensions: Extensions) -> None:
         """RFC 7627 section 5: go without only where that is allowed by name."""
@@ -287,11 +348,12 @@ class Handshake(ABC):
             handshake_hash=keys.handshake_hash(prf_hash, self._transcript),
         )
 
-    def _complete(self) -> None:
+    def _complete(self, held: HeldSession | None) -> None:
         assert self._peer is not None
         assert self._suite is not None
         assert self._kind in self._config.admit
-        self._link.complete(Connected(self._peer, self._suite.name, self._group, self._kind))
+        connected = Connected(self._peer, self._suite.name, self._group, self._kind, self._is_resumed)
+        self._link.complete(connected, held)
         self._transcript = self._master_secret = b""
 
     # --- states ---------------------------------------------------------------------------------

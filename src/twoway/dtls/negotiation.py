@@ -15,6 +15,7 @@ record_size_limit        RFC 8449 section 4            where configured; answere
 max_fragment_length      RFC 6066 section 4            where configured; ignored beside the one above
 connection_id            RFC 9146 section 3            where configured
 rrc                      RFC 9853 section 3            beside connection_id
+session_ticket           RFC 5077 section 3.2          where resumption is configured
 renegotiation_info       RFC 5746 section 3            always
 =======================  ============================  ==============================================
 """
@@ -77,6 +78,8 @@ def offered_extensions(
     if connection_id is not None:
         extensions[ExtensionType.CONNECTION_ID] = encode_extension(connection_id)
         extensions[ExtensionType.RRC] = b""
+    if config.resumption is not None:
+        extensions[ExtensionType.SESSION_TICKET] = b""  # RFC 5077 section 3.2: a ticket is welcome
     return extensions
 
 

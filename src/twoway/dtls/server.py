@@ -7,11 +7,14 @@ The pictures are in :mod:`twoway.dtls.client`. Flights 1 and 2 are answered with
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import ClassVar, Final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from twoway.dtls import keys
+from twoway.dtls.abbreviated import SESSION_ID_BYTES, find_session_untrusted, make_ticket, require_offered
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.cookie import AcceptedHello
 from twoway.dtls.credentials import MAX_PSK_BYTES, MIN_PSK_BYTES, Credential
@@ -38,6 +41,7 @@ from twoway.dtls.messages.key_exchange import (
     ServerECDHEParameters,
     ServerECDHEPSK,
 )
+from twoway.dtls.messages.tickets import NewSessionTicket
 from twoway.dtls.negotiation import (
     EMPTY_RENEGOTIATION_INFO,
     Choice,
@@ -47,6 +51,7 @@ from twoway.dtls.negotiation import (
 )
 from twoway.dtls.record import DTLS_1_2
 from twoway.dtls.rsa_transport import PREMASTER_BYTES, choose_premaster, decrypt_untrusted
+from twoway.dtls.session import HeldSession, Session, SessionUnusable
 from twoway.dtls.signatures import verify_untrusted
 from twoway.dtls.states import ServerState
 from twoway.dtls.suites import KeyExchange
@@ -69,6 +74,9 @@ class ServerHandshake(Handshake):
         self._credential: Credential | None = None
         self._requested_type: CertificateType | None = None
         self._ephemeral: EphemeralKey | None = None
+        self._session: Session | None = None
+        self._session_id = b""
+        self._gives_ticket = False
 
     def start_untrusted(self) -> None:
         """Answer the accepted hello with flight 4.
@@ -82,11 +90,14 @@ class ServerHandshake(Handshake):
         self._client_random = hello.random
         self._server_random = self._entropy(RANDOM_BYTES)
         offer = Offer.from_hello_untrusted(hello)
+        if self._resume_untrusted(hello, offer):
+            return
         choice = self._choose(offer)
         self._suite, self._credential = choice.suite, choice.credential
         self._requested_type = choice.requested_type
         self._has_encrypt_then_mac = choice.encrypt_then_mac
-        self._say_server_hello(hello, offer, choice)
+        self._prepare_session(hello)
+        self._say_server_hello(hello, offer, choice, self._session_id)
         self._accept_limits(offer)
         if choice.credential is not None:
             self._say(HandshakeType.CERTIFICATE, choice.credential.message)
@@ -140,25 +151,29 @@ class ServerHandshake(Handshake):
 
     # --- flight 4 -------------------------------------------------------------------------------
 
-    def _say_server_hello(self, hello: ClientHello, offer: Offer, choice: Choice) -> None:
+    def _say_server_hello(self, hello: ClientHello, offer: Offer, choice: Choice, session_id: bytes) -> None:
+        extensions = answered_extensions(
+            self._config,
+            hello,
+            offer,
+            choice,
+            extended_master_secret=self._has_extended_master_secret,
+            connection_id=self._connection_id,
+        )
+        if self._gives_ticket:
+            extensions[ExtensionType.SESSION_TICKET] = b""
         answer = ServerHello(
             version=DTLS_1_2,
             random=self._server_random,
-            session_id=b"",
+            session_id=session_id,
             suite=choice.suite.code,
             compression=NULL_COMPRESSION,
-            extensions=answered_extensions(
-                self._config,
-                hello,
-                offer,
-                choice,
-                extended_master_secret=self._has_extended_master_secret,
-                connection_id=self._connection_id,
-            ),
+            extensions=extensions,
         )
         self._say(HandshakeType.SERVER_HELLO, answer.encode())
 
     def _accept_limits(self, offer: Offer) -> None:
+        self._max_fragment_length = offer.max_fragment_length
         if offer.record_size_limit is not None:
             self._link.limit_plaintext(sent=offer.record_size_limit, received=self._config.record_size_limit)
         elif offer.max_fragment_length is not None:
@@ -286,10 +301,84 @@ class ServerHandshake(Handshake):
 
     def _receive_finished(self, message: HandshakeMessage) -> None:
         self._check_finished(message)
-        self._say_finished()
+        if not self._is_resumed:
+            self._session = self._new_session()
+            if self._gives_ticket:
+                self._say_ticket()
+            self._say_finished()
+            self._send_flight(awaits_answer=False)
         self._enter(ServerState.CONNECTED)
-        self._send_flight(awaits_answer=False)
-        self._complete()
+        self._complete(self._keep_session())
+
+    # --- sessions -------------------------------------------------------------------------------
+
+    def _resume_untrusted(self, hello: ClientHello, offer: Offer) -> bool:
+        """Answer with flight 4 of an abbreviated handshake, if the client names a session that will do.
+
+        Returns:
+            Whether it does; otherwise nothing has happened.
+        """
+        at = self._wall_clock()
+        try:
+            session = find_session_untrusted(self._config, hello, at)
+            if session is None:
+                return False
+            suite = self._require_resumable(session)
+            require_offered(session, suite, hello, offer)
+        except SessionUnusable as unusable:
+            self._link.declined_session(str(unusable))
+            return False
+        ticket = hello.extensions.get(ExtensionType.SESSION_TICKET, b"")
+        self._session = session
+        self._session_id = b"" if ticket else hello.session_id
+        self._gives_ticket = bool(ticket) and self._is_ticket_old(ticket, at)
+        choice = Choice(suite, None, None, None, None, session.encrypt_then_mac)
+        # RFC 6066 section 1.1: the session's max_fragment_length goes on, and is not answered again.
+        offer = replace(offer, max_fragment_length=None)
+        self._say_server_hello(hello, offer, choice, hello.session_id)
+        self._resume(session, suite)
+        self._accept_limits(offer)
+        if self._gives_ticket:
+            self._say_ticket()
+        self._say_finished()
+        self._enter(ServerState.CHANGE_CIPHER_SPEC)
+        self._send_flight(awaits_answer=True)
+        return True
+
+    def _prepare_session(self, hello: ClientHello) -> None:
+        """Decide how the client of a full handshake may name its session: by ticket, by ID, or not at all."""
+        resumption = self._config.resumption
+        if resumption is None:
+            return
+        if resumption.tickets is not None and ExtensionType.SESSION_TICKET in hello.extensions:
+            self._gives_ticket = True
+        elif resumption.store is not None:
+            self._session_id = self._entropy(SESSION_ID_BYTES)
+
+    def _is_ticket_old(self, ticket: bytes, at: datetime) -> bool:
+        """Whether a ticket was sealed with the key before the present one, and so has to be replaced."""
+        assert self._config.resumption is not None
+        assert self._config.resumption.tickets is not None
+        return not self._config.resumption.tickets.is_fresh(ticket, at=at)
+
+    def _say_ticket(self) -> None:
+        """Say NewSessionTicket; an empty one, if there is no session after all (RFC 5077 section 3.3)."""
+        assert self._config.resumption is not None
+        message = NewSessionTicket(0, b"")
+        if self._session is not None:
+            message = make_ticket(self._config.resumption, self._session, self._wall_clock(), self._entropy)
+        self._say(HandshakeType.NEW_SESSION_TICKET, message.encode())
+
+    def _keep_session(self) -> HeldSession | None:
+        """Store the session under the ID that the client was given, and return it."""
+        session, self._session = self._session, None
+        if session is None:
+            return None
+        assert self._config.resumption is not None
+        store = self._config.resumption.store
+        if not self._is_resumed and store is not None and self._session_id:
+            store.keep(self._session_id, session)
+        return HeldSession(session, self._session_id)
 
     # --- which message may come when ------------------------------------------------------------
 

@@ -16,6 +16,7 @@ class ClientState(Enum):
     PSK_HINT_OR_DONE = "ServerKeyExchange or ServerHelloDone"
     SERVER_HELLO_DONE = "ServerHelloDone"
     SIGNATURE = "its own signature"
+    NEW_SESSION_TICKET = "NewSessionTicket"
     CHANGE_CIPHER_SPEC = "ChangeCipherSpec"
     FINISHED = "Finished"
     CONNECTED = "connected"

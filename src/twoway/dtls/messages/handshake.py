@@ -19,12 +19,13 @@ _UINT24: Final = 0xFFFFFF
 
 
 class HandshakeType(IntEnum):
-    """RFC 5246 section 7.4 and RFC 6347 section 4.3.2."""
+    """RFC 5246 section 7.4, RFC 6347 section 4.3.2 and RFC 5077 section 3.3."""
 
     HELLO_REQUEST = 0
     CLIENT_HELLO = 1
     SERVER_HELLO = 2
     HELLO_VERIFY_REQUEST = 3
+    NEW_SESSION_TICKET = 4
     CERTIFICATE = 11
     SERVER_KEY_EXCHANGE = 12
     CERTIFICATE_REQUEST = 13
