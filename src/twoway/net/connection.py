@@ -68,6 +68,8 @@ class Connection:
         """The group of the key exchange, None where there was none."""
         self.kind = connected.kind
         """Who has been authenticated; unless a configuration admits less, both sides."""
+        self.resumed = connected.resumed
+        """Whether the handshake was abbreviated: then the peer had proved who it is in an earlier one."""
         self.number = number
         """Tells the connections of one endpoint apart; never used twice."""
         self.remote = remote

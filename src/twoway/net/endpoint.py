@@ -126,6 +126,9 @@ class Endpoint:
         to one address would replace the first at the peer (RFC 6347 section 4.2.8). Opened with another
         configuration, the new one replaces the old.
 
+        With ``config.resumption`` the session that the last connection with the address left is offered, if
+        that was opened with an equal configuration.
+
         Raises:
             NetworkError: if the name is not known or nobody answered.
             RefusedError: if the peer answered and did not want us.

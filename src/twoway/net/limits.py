@@ -21,13 +21,20 @@ class Limits:
     associations_per_host: int = 2_500
     """The share of one IPv4 address or one IPv6 /64 in the associations that peers opened. Behind one address
     there may be a whole site of sensors."""
+    sessions: int = 256
+    """Sessions of servers that are kept for the next connection with them, some 2 kB each; none unless a
+    configuration has ``resumption``."""
     idle_timeout: float = 3600.0
     """Seconds without an authenticated record from the peer until an association is closed. A sensor that
     speaks once an hour shakes hands once an hour."""
 
     def __post_init__(self) -> None:
-        if (
-            min(self.half_open, self.half_open_per_host, self.associations, self.associations_per_host) < 1
-            or self.idle_timeout <= 0
-        ):
+        counts = (
+            self.half_open,
+            self.half_open_per_host,
+            self.associations,
+            self.associations_per_host,
+            self.sessions,
+        )
+        if min(counts) < 1 or self.idle_timeout <= 0:
             raise CallerError("every limit of an endpoint is a positive number")

@@ -59,6 +59,7 @@ from twoway.net.connection import Carrier, Connection
 from twoway.net.failure import NOBODY_ANSWERED, START_IT, handshake_failed
 from twoway.net.limits import Limits
 from twoway.net.link import Link
+from twoway.net.sessions import SessionCache
 from twoway.net.table import LinkTable
 from twoway.net.wire import Wire
 from twoway.trace import Trace, TraceEvent
@@ -104,6 +105,7 @@ class Switchboard:
         self._entropy = entropy
         self._trace = trace
         self._gate = HelloGate(entropy=entropy)
+        self._sessions = SessionCache(limits.sessions)
         self._alarm: Alarm[Link] = Alarm(clock, self._look_at)
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,6 +144,7 @@ class Switchboard:
             path=address,
             trace=self._trace,
             name=f"client of {where}",
+            session=self._sessions.find(address, config),
         )
         opened: asyncio.Future[Connection] = self._loop.create_future()
         link = Link(association, address, config, connection_id or b"", opened=opened)
@@ -383,6 +386,9 @@ class Switchboard:
         link.over = True
         self.links.remove(link)
         self._alarm.forget(link)
+        if link.outgoing:
+            # A handshake that failed has none: if it was the session that did it, the next one goes without.
+            self._sessions.keep(link.address, link.config, link.association.session)
         self._tell(
             "association closed", link, by=closed.by.value, reason=closed.reason, **asdict(link.traffic)
         )
