@@ -24,6 +24,7 @@ from twoway.dtls import (
     DataReceived,
     DTLSConfig,
     Event,
+    HeldSession,
     HelloGate,
     HelloVerify,
 )
@@ -153,17 +154,20 @@ class LoopbackServer(_Loop):
 
 
 class LoopbackClient(_Loop):
-    """Connects at once."""
+    """Connects at once; with a session, and from a port of its own choice, if told so."""
 
-    def __init__(self, config: DTLSConfig, port: int) -> None:
+    def __init__(
+        self, config: DTLSConfig, port: int, session: HeldSession | None = None, own_port: int = 0
+    ) -> None:
         super().__init__()
+        self._own_port = own_port
         self.peer = ("127.0.0.1", port)
         self.association = Association.client(
-            config, entropy=os.urandom, wall_clock=lambda: datetime.now(UTC)
+            config, entropy=os.urandom, wall_clock=lambda: datetime.now(UTC), session=session
         )
 
     def __enter__(self) -> Self:
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket.bind(("127.0.0.1", self._own_port))
         self.association.start(time.monotonic())
         self.drain()
         self.start()
