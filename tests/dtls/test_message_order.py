@@ -73,7 +73,7 @@ def test_a_client_that_never_proves_its_key_is_never_admitted():
     """Its Finished is good; but ChangeCipherSpec does not count before CertificateVerify."""
     pair = from_client(missing(CERTIFICATE_VERIFY))
     assert_never_connected(pair)
-    assert pair.server.association._handshake.state is ServerState.CERTIFICATE_VERIFY
+    assert pair.server.association.state is ServerState.CERTIFICATE_VERIFY
 
 
 @pytest.mark.parametrize("kind", ["p-256", "psk"])
@@ -86,7 +86,7 @@ def test_a_missing_finished_leaves_nobody_connected(kind):
 def test_without_server_hello_done_the_client_says_nothing():
     pair = from_server(missing(SERVER_HELLO_DONE))
     assert_never_connected(pair)
-    assert pair.client.association._handshake.state is ClientState.SERVER_HELLO_DONE
+    assert pair.client.association.state is ClientState.SERVER_HELLO_DONE
 
 
 def test_with_a_shared_key_missing_messages_are_found_as_well():

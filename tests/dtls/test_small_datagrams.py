@@ -87,11 +87,15 @@ class Bulky:
     overhead_bytes = MIN_MTU_BYTES - HEADER_BYTES - 12
 
 
-def test_keys_that_leave_no_room_end_the_handshake_with_a_plain_sentence():
+def test_keys_that_leave_no_room_end_the_handshake_with_a_plain_sentence(monkeypatch):
     pair = pair_of("psk", mtu_bytes=MIN_MTU_BYTES)
-    install_keys = Sender.install_keys
-    pair.client.association._sender.install_keys = lambda protection, connection_id: install_keys(  # type: ignore[method-assign]
-        pair.client.association._sender, Bulky(), connection_id
+    install_keys, clients = Sender.install_keys, pair.client.association._sender
+    monkeypatch.setattr(
+        Sender,
+        "install_keys",
+        lambda sender, protection, connection_id: install_keys(
+            sender, Bulky() if sender is clients else protection, connection_id
+        ),
     )
     pair.start()
     pair.run()

@@ -102,7 +102,7 @@ def test_whoever_hears_an_unexpected_message_says_so_and_ends_the_association(ro
         def intrude(data, *, to_server, path, pair=pair, deliver=deliver, intruded=intruded):
             deliver(data, to_server=to_server, path=path)
             side = pair.server if role == "server" else pair.client
-            if intruded or side.association is None or side.association._handshake.state is not state:
+            if intruded or side.association is None or side.association.state is not state:
                 return
             seq = side.association._receiver.messages.next_seq
             forged = HandshakeMessage(HandshakeType.FINISHED, seq, b"").encode()

@@ -14,9 +14,8 @@ def restarted(bare: BareClient, config: DTLSConfig | None = None) -> BareClient:
     """The same address after its owner has lost every memory of the association."""
     config = config or dtls_config(pki.subscriber)
     template = bare.association
-    engine = Association.client(
-        config, entropy=template._handshake._entropy, wall_clock=template._handshake._wall_clock
-    )
+    surroundings = template._surroundings
+    engine = Association.client(config, entropy=surroundings.entropy, wall_clock=surroundings.wall_clock)
     return BareClient(bare.sock, engine)
 
 

@@ -216,7 +216,7 @@ def steps() -> dict[str, dict[Step, set[str]]]:
 
         pair = play(scenario, note, server)
         for role, side in (("client", pair.client), ("server", pair.server)):
-            end = side.association._handshake.state
+            end = side.association.state
             after = [state for state, _ in inputs[role][1:]] + [end]
             for (state, came), following in zip(inputs[role], after, strict=True):
                 seen[role][state, came, following].add(name)

@@ -5,7 +5,7 @@ and time are in :mod:`twoway.net`.
 """
 
 from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
-from twoway.dtls.association import Association
+from twoway.dtls.association import RECEIPTS_AHEAD, SENDS_AHEAD, Association
 from twoway.dtls.config import DTLSConfig, Legacy2013Profile
 from twoway.dtls.cookie import AcceptedHello, HelloGate, HelloUnfinished, HelloVerify, may_be_client_hello
 from twoway.dtls.credentials import (
@@ -17,6 +17,7 @@ from twoway.dtls.credentials import (
     RawKeyCredential,
     Signer,
 )
+from twoway.dtls.epochs import NumbersUsedUp
 from twoway.dtls.events import (
     Closed,
     ClosedBy,
@@ -25,6 +26,7 @@ from twoway.dtls.events import (
     DecryptionRequest,
     Event,
     PathChanged,
+    SaveDue,
     SignatureRequest,
 )
 from twoway.dtls.groups import NamedGroup
@@ -34,14 +36,18 @@ from twoway.dtls.resumption import Resumption
 from twoway.dtls.session import HeldSession, Session
 from twoway.dtls.session_store import MemorySessionStore, SessionStore
 from twoway.dtls.session_tickets import SessionTickets
+from twoway.dtls.sealing import SnapshotKey, SnapshotRejected
 from twoway.dtls.signatures import SignatureScheme
+from twoway.dtls.snapshot import Snapshot, generation_of_untrusted
 from twoway.dtls.suites import CipherSuite, KeyExchange
 from twoway.dtls.timers import LINK_MEASURED, RFC6347, RFC7925, Retransmission
 
 __all__ = [
     "LINK_MEASURED",
+    "RECEIPTS_AHEAD",
     "RFC6347",
     "RFC7925",
+    "SENDS_AHEAD",
     "AcceptedHello",
     "AlertDescription",
     "AlertLevel",
@@ -67,6 +73,7 @@ __all__ = [
     "Legacy2013Profile",
     "MemorySessionStore",
     "NamedGroup",
+    "NumbersUsedUp",
     "PSKCredential",
     "PSKLookup",
     "Path",
@@ -77,8 +84,13 @@ __all__ = [
     "Session",
     "SessionStore",
     "SessionTickets",
+    "SaveDue",
     "SignatureRequest",
     "SignatureScheme",
     "Signer",
+    "Snapshot",
+    "SnapshotKey",
+    "SnapshotRejected",
+    "generation_of_untrusted",
     "may_be_client_hello",
 ]

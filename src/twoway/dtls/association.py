@@ -7,10 +7,12 @@ It must never raise because of what the network brought.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
+from sys import intern
 from typing import Final
 
 from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
@@ -18,7 +20,7 @@ from twoway.dtls.client import ClientHandshake
 from twoway.dtls.config import DTLSConfig
 from twoway.dtls.connection_id import NO_CONNECTION_IDS, ConnectionIDs
 from twoway.dtls.cookie import AcceptedHello
-from twoway.dtls.epochs import Opened
+from twoway.dtls.epochs import NumbersUsedUp, Opened
 from twoway.dtls.events import (
     Closed,
     ClosedBy,
@@ -27,20 +29,25 @@ from twoway.dtls.events import (
     DecryptionRequest,
     Event,
     PathChanged,
+    SaveDue,
     SignatureRequest,
 )
 from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY, Flight
 from twoway.dtls.handshake import Handshake, Surroundings
+from twoway.dtls.keys import DirectionKeys, EpochKeys
 from twoway.dtls.messages.handshake import Fragment, HandshakeType, parse_fragments_untrusted
 from twoway.dtls.paths import ROUND_TRIPS, Path, Paths
 from twoway.dtls.protection import Protection, RecordRejected, RecordUnreadable
 from twoway.dtls.reassembly import Fate
 from twoway.dtls.receiving import Receiver, RecordOverflow
 from twoway.dtls.record import DTLS_1_0, DTLS_1_2, ContentType, Record, split_datagram_untrusted
+from twoway.dtls.reservation import NO_CUT, Cut, Reservation
 from twoway.dtls.return_routability import MESSAGE_BYTES, PathMessage
+from twoway.dtls.sealing import SnapshotKey
 from twoway.dtls.sending import Sender
 from twoway.dtls.server import ServerHandshake
 from twoway.dtls.session import HeldSession
+from twoway.dtls.snapshot import SavedAssociation, Snapshot, require_admitted
 from twoway.dtls.states import State
 from twoway.dtls.timers import Due
 from twoway.errors import CallerError
@@ -52,6 +59,10 @@ _DATAGRAM: Final = itemgetter(0)
 MAX_UNREADABLE_RECORDS: Final = 3
 """After so many unreadable records where a Finished is due, the keys differ: say so, instead of letting
 both sides run into their timers. One forged record is not enough to end a handshake."""
+SENDS_AHEAD: Final = 2**16
+"""Records that may be sent from one save to the next. Of these blocks there are 2^32 in an epoch."""
+RECEIPTS_AHEAD: Final = 64
+"""The same for receiving; about as many of a peer's records are lost by a crash, whatever we do."""
 
 
 class Association:
@@ -78,10 +89,40 @@ class Association:
     Bad network input is dropped and counted in :attr:`counters`, never raised. A broken rule ends this
     association alone: the peer gets an alert and the caller a :class:`~twoway.dtls.events.Closed` event,
     after which every input is ignored.
-
-    Attributes:
-        counters: how often each kind of thing happened: ``"dropped: replayed"``, ``"flights resent"``...
     """
+
+    __slots__ = (
+        "_answered_seq",
+        "_came_by",
+        "_change_cipher_spec_came",
+        "_client",
+        "_closed",
+        "_config",
+        "_connected",
+        "_connection_id_bytes",
+        "_connection_ids",
+        "_counters",
+        "_events",
+        "_handshake",
+        "_held",
+        "_is_client",
+        "_is_save_due_told",
+        "_keys",
+        "_name",
+        "_now",
+        "_paths",
+        "_pending",
+        "_plaintext_limits",
+        "_receiver",
+        "_reservation",
+        "_sender",
+        "_server",
+        "_started_at",
+        "_state",
+        "_surroundings",
+        "_trace",
+        "_unreadable_records",
+    )
 
     def __init__(
         self,
@@ -90,15 +131,18 @@ class Association:
         path: Path,
         trace: Trace,
         name: str,
-        accepted: AcceptedHello | None,
+        accepted: AcceptedHello | None = None,
+        saved: SavedAssociation | None = None,
     ) -> None:
-        self.counters: Counter[str] = Counter()
+        self._counters: Counter[str] | None = None
+        self._surroundings = surroundings
         self._config = surroundings.config
         self._name = name
         self._trace = trace
         self._now = 0.0
         self._started_at: float | None = None
-        self._events: deque[Event] = deque()
+        self._state: State | None = None
+        self._events: list[Event] = []
         self._connected: Connected | None = None
         self._closed: Closed | None = None
         self._held: HeldSession | None = None
@@ -122,8 +166,15 @@ class Association:
         self._unreadable_records = 0
         self._client: ClientHandshake | None = None
         self._server: ServerHandshake | None = None
-        self._handshake: Handshake
-        if accepted is None:
+        self._handshake: Handshake | None = None
+        self._is_client = saved.is_client if saved else accepted is None
+        self._keys: EpochKeys | None = None
+        self._plaintext_limits: tuple[int | None, int | None] = (None, None)
+        self._reservation: Reservation | None = None
+        self._is_save_due_told = False
+        if saved is not None:
+            self._go_on(saved)
+        elif accepted is None:
             self._handshake = self._client = ClientHandshake(surroundings, self)
         else:
             self._handshake = self._server = ServerHandshake(surroundings, self, accepted)
@@ -166,7 +217,7 @@ class Association:
             raise CallerError("this configuration does not resume sessions", remedy="set its resumption")
         connection_id = _own_connection_id(config, connection_id, entropy)
         surroundings = Surroundings(config, entropy, wall_clock, connection_id, session)
-        return cls(surroundings, path=path, trace=trace, name=name, accepted=None)
+        return cls(surroundings, path=path, trace=trace, name=name)
 
     @classmethod
     def server(
@@ -185,6 +236,45 @@ class Association:
         connection_id = _own_connection_id(config, connection_id, entropy)
         surroundings = Surroundings(config, entropy, wall_clock, connection_id)
         return cls(surroundings, path=path, trace=trace, name=name, accepted=accepted)
+
+    @classmethod
+    def restore(
+        cls,
+        data: bytes,
+        key: SnapshotKey,
+        config: DTLSConfig,
+        *,
+        entropy: Callable[[int], bytes],
+        wall_clock: Callable[[], datetime],
+        path: Path = None,
+        trace: Trace = ignore,
+        name: str = "restored",
+    ) -> Association:
+        """Make an association of a snapshot, without a handshake; it is connected, and there is no ``start``.
+
+        It can neither send nor receive before it has been saved again and that was confirmed
+        (:meth:`confirm_stored`), or the deletion of the snapshot was (:meth:`confirm_deleted`): the same
+        bytes could be restored once more. What the peer sends until then is dropped.
+
+        Args:
+            data: the snapshot's bytes.
+            key: what it was sealed with.
+            config: as for a handshake. Whatever it does not admit any more does not come back.
+            entropy: as for :meth:`client`.
+            wall_clock: as for :meth:`client`.
+            path: where the peer was when the association was saved, or is known to be now.
+            trace: as for :meth:`client`.
+            name: as for :meth:`client`.
+
+        Raises:
+            SnapshotRejected: the bytes are not a snapshot of this key and version; or the suite, the kind of
+                handshake or the peer's raw key are not admitted any more; or the peer's certificate has
+                expired, or the peer was revoked.
+        """
+        saved = SavedAssociation.open_untrusted(data, key, config.suites)
+        require_admitted(saved, config, wall_clock())
+        surroundings = Surroundings(config, entropy, wall_clock, saved.connection_ids.ours)
+        return cls(surroundings, path=path, trace=trace, name=name, saved=saved)
 
     # --- what a caller may ask ------------------------------------------------------------------
 
@@ -205,12 +295,29 @@ class Association:
         None before the handshake is complete, if the server gives none or ``resumption`` is not configured,
         and after a fatal alert (RFC 5246 section 7.2.2). A server has none to offer.
         """
-        return self._held if self._client else None
+        return self._held if self._is_client else None
 
     @property
     def established(self) -> bool:
         """Whether the handshake is complete and the association still open."""
         return self._connected is not None and self._closed is None
+
+    @property
+    def state(self) -> State | None:
+        """What the handshake waits for; None before it starts, and where there was none."""
+        return self._state
+
+    @property
+    def connected(self) -> Connected | None:
+        """What the handshake came to; None until connected."""
+        return self._connected
+
+    @property
+    def counters(self) -> Counter[str]:
+        """How often each kind of thing happened: ``"dropped: replayed"``, ``"flights resent"``..."""
+        if self._counters is None:  # To most associations nothing of the kind ever happens.
+            self._counters = Counter()
+        return self._counters
 
     @property
     def is_closed(self) -> bool:
@@ -244,7 +351,7 @@ class Association:
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet returned, or None."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     def next_deadline(self) -> float | None:
         """Return when :meth:`handle_timer` is due, in monotonic seconds, or None."""
@@ -286,6 +393,8 @@ class Association:
             if self._closed:
                 return
             self._receive_record(record)
+        if self._reservation is not None:
+            self._look_at_reservation(self._reservation)
 
     def handle_timer(self, now: float) -> None:
         """Do what is due at ``now``; too early a call does nothing."""
@@ -312,17 +421,20 @@ class Association:
                 record is one datagram.
 
         Raises:
-            CallerError: not connected, closed, or too long.
+            CallerError: not connected, closed, or too long; NumbersUsedUp, which is one, if there is no
+                sequence number that may be used.
         """
         if not self.established:
             raise CallerError("the association is not connected")
         if not self._sender.has_room_for_data:
-            raise CallerError("the association's sequence numbers are used up", remedy="connect again")
+            raise NumbersUsedUp("the association's sequence numbers are used up", remedy="connect again")
         if len(data) > self._sender.limit_bytes:
             raise CallerError(
                 f"a record to this peer holds {self._sender.limit_bytes} bytes, not {len(data)}"
             )
         self._sender.send(ContentType.APPLICATION_DATA, data)
+        if self._reservation is not None:
+            self._look_at_reservation(self._reservation)
 
     def answer(self, request: SignatureRequest | DecryptionRequest, result: bytes | None, now: float) -> None:
         """Answer a :class:`~twoway.dtls.events.SignatureRequest` or
@@ -340,12 +452,14 @@ class Association:
             raise CallerError("this was not asked for, or has been answered")
         self._now = now
         self._pending = None
+        handshake = self._handshake
+        assert handshake is not None, "only a handshake asks"
         if isinstance(request, DecryptionRequest):
-            self._guard(lambda: self._handshake.decrypted(result))
+            self._guard(lambda: handshake.decrypted(result))
         elif result is None:
             self._fail(AlertDescription.INTERNAL_ERROR, "our own key could not sign")
         else:
-            self._guard(lambda: self._handshake.signed(result))
+            self._guard(lambda: handshake.signed(result))
         self._advance()
 
     def use_path(self, path: Path) -> None:
@@ -363,6 +477,127 @@ class Association:
                 self._send_alert(level, AlertDescription.USER_CANCELED)
             self._send_alert(level, AlertDescription.CLOSE_NOTIFY)
         self._end(ClosedBy.US, AlertDescription.CLOSE_NOTIFY, "closed")
+
+    def rest(self) -> None:
+        """Let go of what can be made again when it is needed: worth a call when nothing happens for a while.
+
+        The ciphers take about as much memory as all the rest of an idle association.
+        """
+        self._sender.rest()
+        self._receiver.rest()
+
+    # --- saving ---------------------------------------------------------------------------------
+
+    def save(
+        self, key: SnapshotKey, *, sends_ahead: int = SENDS_AHEAD, receipts_ahead: int = RECEIPTS_AHEAD
+    ) -> Snapshot:
+        """Make a snapshot from which the association can be restored, in another process as well.
+
+        From now on only so many records are sent and received as the arguments say, until a later snapshot
+        has been stored and confirmed: :class:`~twoway.dtls.events.SaveDue` says when it is time. When all are
+        used, :meth:`send` refuses and what arrives is dropped. :mod:`twoway.dtls.reservation` says why, and
+        what whoever stores snapshots has to see to.
+
+        To hand an association over, give 0 for both: nothing is sent or received here any more, and nothing
+        is lost there. The last flight of a handshake is not saved: if it did not reach the peer, the peer
+        begins anew.
+
+        Args:
+            key: what to seal it with.
+            sends_ahead: how many records may still be sent. They cost nothing: the numbers that are left over
+                are skipped.
+            receipts_ahead: how far above the highest one so far the numbers of records that come in may lie.
+                As many of the peer's next records are lost when the snapshot is restored after a crash.
+
+        Raises:
+            CallerError: not connected, or closed; or there are not as many numbers left.
+        """
+        if not self.established or self._keys is None or self._connected is None:
+            raise CallerError("only an association that is connected can be saved")
+        reservation = self._reservation or Reservation()
+        generation, cut = reservation.save(
+            Cut(self._sender.following, self._receiver.following),
+            sends_ahead=sends_ahead,
+            receipts_ahead=receipts_ahead,
+        )
+        self._reservation = reservation
+        self._is_save_due_told = True
+        if self._events:
+            self._events = [event for event in self._events if not isinstance(event, SaveDue)]
+        self._obey(reservation.limit)
+        sent_limit, received_limit = self._plaintext_limits
+        saved = SavedAssociation(
+            generation=generation,
+            cut=cut,
+            is_client=self._is_client,
+            keys=self._keys,
+            group=self._connected.group,
+            kind=self._connected.kind,
+            sent_limit=sent_limit,
+            received_limit=received_limit,
+            connection_ids=self._connection_ids,
+            checks_paths=self._paths.is_checked,
+            peer=self._connected.peer,
+        )
+        return Snapshot(saved.seal(key, entropy=self._surroundings.entropy), generation)
+
+    def confirm_stored(self, snapshot: Snapshot) -> None:
+        """Say that a snapshot of ours is stored for good, in the place of the one before.
+
+        Raises:
+            CallerError: it is not of the generation that waits to be confirmed.
+        """
+        if self._reservation is None:
+            raise CallerError("the association was not saved")
+        self._reservation.confirm_stored(snapshot.generation)
+        self._is_save_due_told = False
+        self._obey(self._reservation.limit)
+
+    def confirm_deleted(self) -> None:
+        """Say that there is no snapshot left from which this association could be restored.
+
+        All numbers are its own again; it is lost if the process ends.
+        """
+        self._reservation = None
+        self._obey(NO_CUT)
+
+    def _go_on(self, saved: SavedAssociation) -> None:
+        """Be what a snapshot says."""
+        self._started_at = 0.0  # It started long ago.
+        self._keys = saved.keys
+        ids = self._connection_ids = saved.connection_ids
+        self._paths.is_checked = saved.checks_paths
+        self._sender.negotiated()
+        self._sender.restore(self._protection(saved.keys.write), ids.peers, saved.cut.send)
+        self._receiver.restore(self._protection(saved.keys.read), ids.ours, saved.cut.receive)
+        self.limit_plaintext(sent=saved.sent_limit, received=saved.received_limit)
+        self._connected = Connected(saved.peer, saved.keys.suite.name, saved.group, saved.kind)
+        self._reservation = Reservation(saved.generation, saved.cut)
+        self._obey(saved.cut)
+        self._look_at_reservation(self._reservation)
+        if self._trace is not ignore:  # Writing the peer's name takes longer than most of the above.
+            self._tell("restored", suite=self._connected.suite, peer=saved.peer.uri)
+
+    def _obey(self, limit: Cut) -> None:
+        if self._connected:
+            self._sender.limit(limit.send)
+            self._receiver.limit(limit.receive)
+
+    def _look_at_reservation(self, reservation: Reservation) -> None:
+        is_due = (
+            self._sender.following >= reservation.due.send
+            or self._receiver.following >= reservation.due.receive
+        )
+        if is_due and not self._is_save_due_told and not self._closed:
+            self._is_save_due_told = True
+            self._events.append(SaveDue())
+            self._tell("save due")
+
+    def _protection(self, direction: DirectionKeys) -> Protection:
+        assert self._keys is not None
+        return self._keys.suite.protection(
+            direction, encrypt_then_mac=self._keys.encrypt_then_mac, entropy=self._surroundings.entropy
+        )
 
     # --- records in -----------------------------------------------------------------------------
 
@@ -384,7 +619,6 @@ class Association:
 
     def _take(self, record: Record, opened: Opened) -> None:
         kind, plaintext, is_newest = opened
-        self.counters["records received"] += 1
         if record.connection_id and self._connected:
             may_move = is_newest and kind != ContentType.RETURN_ROUTABILITY_CHECK
             self._paths.hear(self._came_by, record.wire_bytes, self._now, may_move=may_move)
@@ -403,7 +637,7 @@ class Association:
 
     def _suspect_keys(self) -> None:
         """With certificates wrong keys are found out by signatures; here nothing else would ever tell."""
-        if self._connected or not self._handshake.rests_on_shared_key:
+        if self._handshake is None or not self._handshake.rests_on_shared_key:
             return
         self._unreadable_records += 1
         if self._unreadable_records >= MAX_UNREADABLE_RECORDS:
@@ -490,7 +724,7 @@ class Association:
 
     def _receive_late_fragment(self, record: Record, fragment: Fragment) -> None:
         """A handshake message after the handshake: a repetition, or an attempt to renegotiate."""
-        is_ours_to_refuse = HandshakeType.HELLO_REQUEST if self._client else HandshakeType.CLIENT_HELLO
+        is_ours_to_refuse = HandshakeType.HELLO_REQUEST if self._is_client else HandshakeType.CLIENT_HELLO
         if record.epoch > 0 and fragment.type == is_ours_to_refuse:
             self._tell("renegotiation refused")
             self._send_alert(AlertLevel.WARNING, AlertDescription.NO_RENEGOTIATION)
@@ -511,25 +745,29 @@ class Association:
             return
         if fragment.type == HandshakeType.HELLO_VERIFY_REQUEST:
             return
-        if self._connected:
-            self._sender.resend()
-        elif not self._sender.answer_repetition(self._now):
+        try:
+            if self._connected:
+                self._sender.resend()
+            elif not self._sender.answer_repetition(self._now):
+                return
+        except NumbersUsedUp:
+            self._drop("flight without a number to resend it under")
             return
         self._note_resent(Due.FLIGHT, "the peer repeated its flight")
 
     def _advance(self) -> None:
         """Hand over whatever has become whole and in order, and change over when it is time."""
-        while not self._closed and self._pending is None and not self._connected:
+        while not self._closed and self._pending is None and (handshake := self._handshake) is not None:
             if (message := self._receiver.messages.next_message()) is not None:
-                self._guard(lambda message=message: self._handshake.receive_untrusted(message))  # type: ignore[misc] # a default binds the loop's value
-            elif self._change_cipher_spec_came and self._handshake.awaits_change_cipher_spec:
-                self._change_read_epoch()
+                self._guard(partial(handshake.receive_untrusted, message))
+            elif self._change_cipher_spec_came and handshake.awaits_change_cipher_spec:
+                self._change_read_epoch(handshake)
             else:
                 return
 
-    def _change_read_epoch(self) -> None:
+    def _change_read_epoch(self, handshake: Handshake) -> None:
         early = self._receiver.change_epoch()
-        self._handshake.receive_change_cipher_spec()
+        handshake.receive_change_cipher_spec()
         for record in early:
             if not self._closed:
                 self._receive_record(record)
@@ -554,13 +792,15 @@ class Association:
         self._paths.is_checked = is_checked
         self._tell("connection IDs agreed upon", ours=ids.ours.hex(), peers=ids.peers.hex(), rrc=is_checked)
 
-    def install_keys(self, *, read: Protection, write: Protection) -> None:
+    def install_keys(self, epoch_keys: EpochKeys) -> None:
         """Make epoch 1 ready (see :class:`~twoway.dtls.handshake.Link`)."""
-        self._receiver.install_keys(read, self._connection_ids.ours)
-        self._sender.install_keys(write, self._connection_ids.peers)
+        self._keys = epoch_keys
+        self._receiver.install_keys(self._protection(epoch_keys.read), self._connection_ids.ours)
+        self._sender.install_keys(self._protection(epoch_keys.write), self._connection_ids.peers)
 
     def limit_plaintext(self, *, sent: int | None, received: int | None) -> None:
         """Bound records (see :class:`~twoway.dtls.handshake.Link`)."""
+        self._plaintext_limits = (sent, received)
         self._sender.limit_plaintext(sent)
         self._receiver.limit_plaintext(received)
 
@@ -575,7 +815,9 @@ class Association:
         """The handshake is good (see :class:`~twoway.dtls.handshake.Link`)."""
         self._connected = connected
         self._held = held
+        self._handshake = self._client = self._server = None
         self._sender.complete()
+        self._receiver.complete()
         self._events.append(connected)
         self._tell("connected", suite=connected.suite, peer=connected.peer.uri, resumed=connected.resumed)
 
@@ -586,8 +828,9 @@ class Association:
 
     def entered(self, state: State) -> None:
         """Trace a state (see :class:`~twoway.dtls.handshake.Link`)."""
-        if not (self._client and state.name in ("START", "SERVER_HELLO")):
+        if not (self._is_client and state.name in ("START", "SERVER_HELLO")):
             self._sender.negotiated()
+        self._state = state
         self._tell("state entered", state=state.name)
 
     # --- PathLink: what the paths ask for -------------------------------------------------------
@@ -610,9 +853,12 @@ class Association:
         """Send a message of the check (see :class:`~twoway.dtls.paths.PathLink`)."""
         if not self._sender.has_room_for_data:
             return  # The last sequence numbers are not for the peer to use up.
+        try:
+            self._sender.send_by(path, ContentType.RETURN_ROUTABILITY_CHECK, message.encode())
+        except NumbersUsedUp:
+            return  # Nor are those that somebody else may use.
         self.counters[f"path messages sent: {message.type.label}"] += 1
         self._tell("path message sent", type=message.type.label, path=path)
-        self._sender.send_by(path, ContentType.RETURN_ROUTABILITY_CHECK, message.encode())
 
     def path_changed(self, path: Path) -> None:
         """Tell the caller (see :class:`~twoway.dtls.paths.PathLink`)."""
@@ -632,8 +878,14 @@ class Association:
         self._tell("flight resent" if is_flight else "reminder sent", why=why)
 
     def _send_alert(self, level: AlertLevel, alert: AlertDescription) -> None:
+        try:
+            self._sender.send(ContentType.ALERT, bytes([level, alert]))
+        except NumbersUsedUp:
+            # Silence is what is left; under a number that somebody else may use nothing must be sent.
+            self._tell("alert not sent", alert=alert.label, level=level.value)
+            self.counters["alerts not sent"] += 1
+            return
         self._tell("alert sent", alert=alert.label, level=level.value)
-        self._sender.send(ContentType.ALERT, bytes([level, alert]))
 
     # --- endings --------------------------------------------------------------------------------
 
@@ -648,7 +900,7 @@ class Association:
         anybody can send a hello with somebody else's ticket.
         """
         held, self._held = self._held, None
-        if held is not None and self._server:
+        if held is not None and not self._is_client:
             assert self._config.resumption is not None
             self._config.resumption.invalidate(held)
 
@@ -667,7 +919,7 @@ class Association:
     # --- seeing ---------------------------------------------------------------------------------
 
     def _drop(self, why: str) -> None:
-        self.counters[f"dropped: {why}"] += 1
+        self.counters[intern(f"dropped: {why}")] += 1
         self._tell("record dropped", why=why)
 
     def _tell(self, what: str, **data: object) -> None:

@@ -13,12 +13,17 @@ from twoway.dtls.connection_id import INNER_TYPE_BYTES, authenticated_prefix, un
 from twoway.dtls.protection import Protection, RecordRejected
 from twoway.dtls.record import MAX_SEQUENCE, TLS12_CID, Record, encode_record
 from twoway.dtls.replay import RecentRecords, ReplayWindow
+from twoway.errors import CallerError
 
 MAX_DATA_SEQUENCE: Final = MAX_SEQUENCE - 2**16
 """The last sequence numbers are kept for alerts and repeated flights, which must always be possible."""
 
 _PREFIX = struct.Struct(">QBH")
 """What is authenticated with a record before its length: number, type, version (RFC 6347 section 4.1.2)."""
+
+
+class NumbersUsedUp(CallerError):
+    """There is no sequence number left that may be sent under."""
 
 
 class WriteEpoch:
@@ -29,9 +34,13 @@ class WriteEpoch:
         sequence: the sequence number of its first record.
         protection: its keys; None for epoch 0.
         connection_id: what the peer asked for in protected records; may be empty.
+
+    Attributes:
+        sequence: the sequence number of the next record.
+        limit: sequence numbers end below it (:mod:`twoway.dtls.reservation`).
     """
 
-    __slots__ = ("_connection_id", "_number", "_protection", "sequence")
+    __slots__ = ("_connection_id", "_number", "_protection", "limit", "sequence")
 
     def __init__(
         self, number: int, sequence: int, protection: Protection | None, connection_id: bytes = b""
@@ -40,6 +49,7 @@ class WriteEpoch:
         self._number = number
         self._protection = protection
         self.sequence = sequence
+        self.limit = MAX_SEQUENCE + 1
 
     @property
     def inner_bytes(self) -> int:
@@ -57,10 +67,23 @@ class WriteEpoch:
         """Whether application data may still be sent."""
         return self.sequence <= MAX_DATA_SEQUENCE
 
+    def rest(self) -> None:
+        """Let go of what can be made again from the keys."""
+        if self._protection is not None:
+            self._protection.rest()
+
     def encode(self, kind: int, version: int, plaintext: bytes) -> bytes:
-        """Make the next record. Its sequence number is gone whatever becomes of the record."""
+        """Make the next record. Its sequence number is gone whatever becomes of the record.
+
+        Raises:
+            NumbersUsedUp: the epoch or the reserved block has no number left.
+        """
         sequence = self.sequence
-        assert sequence <= MAX_SEQUENCE, "a sequence number must never wrap"
+        if sequence >= self.limit:
+            raise NumbersUsedUp(
+                "the association has no sequence number left",
+                remedy="save it and confirm that, or connect again",
+            )
         self.sequence = sequence + 1
         if self._protection is None:
             return encode_record(kind, version, self._number, sequence, plaintext)
@@ -84,15 +107,22 @@ class ReadEpoch:
     Args:
         protection: its keys; None for epoch 0.
         connection_id: what the peer has to write into protected records; may be empty.
+        first: the lowest sequence number that may be taken.
+
+    Attributes:
+        following: above every sequence number that came in an authentic record, taken or not.
+        limit: sequence numbers that may be taken end below it (:mod:`twoway.dtls.reservation`).
     """
 
-    __slots__ = ("_connection_id", "_protection", "_recent", "_window")
+    __slots__ = ("_connection_id", "_protection", "_recent", "_window", "following", "limit")
 
-    def __init__(self, protection: Protection | None, connection_id: bytes = b"") -> None:
+    def __init__(self, protection: Protection | None, connection_id: bytes = b"", first: int = 0) -> None:
         self._connection_id = connection_id
         self._protection = protection
-        self._window = ReplayWindow()
-        self._recent = RecentRecords()
+        self._window = ReplayWindow(first)
+        self._recent = None if protection else RecentRecords()
+        self.following = first
+        self.limit = MAX_SEQUENCE + 1
 
     def open_untrusted(self, record: Record) -> Opened:
         """Return what is in a record that is authentic and new, and remember it.
@@ -106,18 +136,32 @@ class ReadEpoch:
         if record.connection_id != self._connection_id:
             raise RecordRejected("wrong connection ID")
         if self._protection is None:
-            if self._recent.repeats(record):
+            if self._recent is not None and self._recent.repeats(record):
                 raise RecordRejected("replayed")
             return record.type, record.fragment, False
         if not self._window.is_fresh(record.sequence):
             raise RecordRejected("replayed")
         number = record.epoch << 48 | record.sequence
-        if not self._connection_id:
+        if self._connection_id:
+            prefix = authenticated_prefix(number, record.version, self._connection_id)
+        else:
             prefix = _PREFIX.pack(number, record.type, record.version)
-            plaintext = self._protection.open_untrusted(number, prefix, record.fragment)
-            return record.type, plaintext, self._window.mark(record.sequence)
-        prefix = authenticated_prefix(number, record.version, self._connection_id)
-        inner = self._protection.open_untrusted(number, prefix, record.fragment)
+        plaintext = self._protection.open_untrusted(number, prefix, record.fragment)
+        if record.sequence >= self.following:
+            self.following = record.sequence + 1
+        if record.sequence >= self.limit:
+            raise RecordRejected("beyond the reserved numbers")
         is_newest = self._window.mark(record.sequence)
-        kind, plaintext = unwrap_untrusted(inner)
+        if not self._connection_id:
+            return record.type, plaintext, is_newest
+        kind, plaintext = unwrap_untrusted(plaintext)
         return kind, plaintext, is_newest
+
+    def forget_recent(self) -> None:
+        """Nothing that is not protected matters any more, be it repeated or not."""
+        self._recent = None
+
+    def rest(self) -> None:
+        """Let go of what can be made again from the keys."""
+        if self._protection is not None:
+            self._protection.rest()

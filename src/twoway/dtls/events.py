@@ -97,5 +97,13 @@ class PathChanged:
     """The path, as it was given to :meth:`Association.receive_datagram`."""
 
 
-Event = Connected | DataReceived | Closed | SignatureRequest | DecryptionRequest | PathChanged
+@dataclass(frozen=True, slots=True)
+class SaveDue:
+    """Half of the records that were reserved by the last :meth:`Association.save` are used: save again.
+
+    A restored association says so at once, for it can do nothing before.
+    """
+
+
+Event = Connected | DataReceived | Closed | SignatureRequest | DecryptionRequest | PathChanged | SaveDue
 """Everything that :meth:`Association.next_event` can return."""

@@ -37,7 +37,7 @@ from twoway.identity import Identity
 from twoway.pki import Purpose
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a handshake may not fetch by itself."""
 
@@ -59,7 +59,7 @@ class Link(Protocol):
     def use_connection_ids(self, ids: ConnectionIDs, *, is_checked: bool) -> None:
         """Protected records carry these IDs; ``is_checked``: both sides check new paths (RFC 9853)."""
 
-    def install_keys(self, *, read: Protection, write: Protection) -> None:
+    def install_keys(self, epoch_keys: keys.EpochKeys) -> None:
         """Make epoch 1 ready. Reading starts at the peer's ChangeCipherSpec, writing at ours."""
 
     def limit_plaintext(self, *, sent: int | None, received: int | None) -> None:
@@ -188,12 +188,8 @@ class Handshake(ABC):
         if self._config.unsafe_key_log is not None:
             self._config.unsafe_key_log(key_log_line(self._client_random, self._master_secret))
         block = keys.key_block(self._suite, self._master_secret, self._client_random, self._server_random)
-        client, server = (
-            self._suite.protection(one, encrypt_then_mac=self._has_encrypt_then_mac, entropy=self._entropy)
-            for one in (block.client, block.server)
-        )
-        read, write = (server, client) if self.is_client else (client, server)
-        self._link.install_keys(read=read, write=write)
+        read, write = (block.server, block.client) if self.is_client else (block.client, block.server)
+        self._link.install_keys(keys.EpochKeys(self._suite, self._has_encrypt_then_mac, read, write))
 
     # --- sessions (RFC 5246 section 7.3) --------------------------------------------------------
 

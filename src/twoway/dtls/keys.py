@@ -36,6 +36,18 @@ class KeyBlock(NamedTuple):
     server: DirectionKeys
 
 
+class EpochKeys(NamedTuple):
+    """All that the records of an epoch are protected with, in both directions."""
+
+    suite: CipherSuite
+    encrypt_then_mac: bool
+    """Whether RFC 7366 was negotiated."""
+    read: DirectionKeys
+    """The peer writes with them."""
+    write: DirectionKeys
+    """We write with them."""
+
+
 def prf(prf_hash: PRFHash, secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
     """PRF(secret, label, seed) = P_hash(secret, label + seed), the first ``length`` bytes."""
     keyed = hmac.HMAC(secret, prf_hash())

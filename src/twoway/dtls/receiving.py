@@ -28,12 +28,14 @@ class Receiver:
         next_seq: the message_seq of the first message to expect.
     """
 
+    __slots__ = ("_early", "_epochs", "_limit_bytes", "epoch", "messages")
+
     def __init__(self, *, next_seq: int) -> None:
         self.epoch = 0
         """The epoch that the peer speaks in; records of epoch 0 are still read in epoch 1."""
         self.messages = Reassembler(next_seq)
         """Puts handshake messages together."""
-        self._epochs = {0: ReadEpoch(None)}
+        self._epochs = [ReadEpoch(None)]
         self._early: list[Record] = []
         self._limit_bytes = MAX_PLAINTEXT_BYTES
 
@@ -44,7 +46,22 @@ class Receiver:
             protection: the peer's keys.
             connection_id: what the peer writes into its records; empty if it writes none.
         """
-        self._epochs[1] = ReadEpoch(protection, connection_id)
+        self._epochs.append(ReadEpoch(protection, connection_id))
+
+    def restore(self, protection: Protection, connection_id: bytes, first: int) -> None:
+        """Go on in epoch 1; what was sent below a sequence number does not count."""
+        self._epochs.append(ReadEpoch(protection, connection_id, first))
+        self.epoch = 1
+        self._epochs[0].forget_recent()
+
+    @property
+    def following(self) -> int:
+        """Above every sequence number of an authentic record in the current epoch."""
+        return self._epochs[self.epoch].following
+
+    def limit(self, sequence: int) -> None:
+        """Have the numbers that are taken in epoch 1 end below one."""
+        self._epochs[1].limit = sequence
 
     def limit_plaintext(self, limit_bytes: int | None) -> None:
         """Take no protected record with more plaintext than that, our own limit that the peer was told; None:
@@ -86,6 +103,15 @@ class Receiver:
         self.epoch = 1
         early, self._early = self._early, []
         return early
+
+    def complete(self) -> None:
+        """The handshake is complete: let go of what it needed."""
+        self._epochs[0].forget_recent()
+        self.messages.forget_unfinished()
+
+    def rest(self) -> None:
+        """Let go of what can be made again from the keys."""
+        self._epochs[self.epoch].rest()
 
     def forget(self) -> None:
         """Let go of what is held; nothing will be read any more."""

@@ -6,7 +6,6 @@ record must not be able to move the window.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from twoway.dtls.record import Record
@@ -16,13 +15,17 @@ WINDOW_RECORDS: Final = 64
 
 
 class ReplayWindow:
-    """Which sequence numbers of one epoch have been seen."""
+    """Which sequence numbers of one epoch have been seen.
+
+    Args:
+        first: the lowest that is not to be taken for seen.
+    """
 
     __slots__ = ("_highest", "_seen")
 
-    def __init__(self) -> None:
-        self._highest = -1
-        self._seen = 0  # bit i: the sequence number (highest - i)
+    def __init__(self, first: int = 0) -> None:
+        self._highest = first - 1
+        self._seen = (1 << WINDOW_RECORDS) - 1  # bit i: the sequence number (highest - i)
 
     def is_fresh(self, sequence: int) -> bool:
         """Tell whether ``sequence`` is neither seen nor too old to say."""
@@ -53,7 +56,7 @@ class RecentRecords:
     __slots__ = ("_recent",)
 
     def __init__(self) -> None:
-        self._recent: deque[int] = deque(maxlen=WINDOW_RECORDS)
+        self._recent: list[int] = []
 
     def repeats(self, record: Record) -> bool:
         """Tell whether the very same record came lately, and remember it."""
@@ -61,4 +64,5 @@ class RecentRecords:
         if fingerprint in self._recent:
             return True
         self._recent.append(fingerprint)
+        del self._recent[:-WINDOW_RECORDS]
         return False

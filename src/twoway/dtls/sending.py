@@ -70,6 +70,19 @@ class Sender:
         version: what the first records say; a first hello says DTLS 1.0.
     """
 
+    __slots__ = (
+        "_datagrams",
+        "_epoch",
+        "_epochs",
+        "_flight",
+        "_inner_bytes",
+        "_limit_bytes",
+        "_mtu_bytes",
+        "_route",
+        "_timer",
+        "_version",
+    )
+
     def __init__(
         self,
         config: DTLSConfig,
@@ -83,13 +96,18 @@ class Sender:
         self._limit_bytes = MAX_PLAINTEXT_BYTES
         self._inner_bytes = 0
         self._version = version
-        self._epochs = {0: WriteEpoch(0, first_sequence, None)}
+        self._epochs = [WriteEpoch(0, first_sequence, None)]
         self._epoch = 0
         self._datagrams: list[tuple[bytes, Path]] = []
         self._flight: Flight | None = None
         self._timer = RetransmissionTimer(config.retransmission)
 
     # --- what is asked of it --------------------------------------------------------------------
+
+    @property
+    def following(self) -> int:
+        """The sequence number of the next record in the current epoch."""
+        return self._epochs[self._epoch].sequence
 
     @property
     def has_room_for_data(self) -> bool:
@@ -150,7 +168,7 @@ class Sender:
                 AlertDescription.INTERNAL_ERROR,
                 f"the MTU is {self._mtu_bytes} bytes, and what was negotiated{named} takes at least {needed}",
             )
-        self._epochs[1] = epoch
+        self._epochs.append(epoch)
         self._inner_bytes = epoch.inner_bytes
 
     def limit_plaintext(self, limit_bytes: int | None) -> None:
@@ -160,12 +178,35 @@ class Sender:
         """
         self._limit_bytes = MAX_PLAINTEXT_BYTES if limit_bytes is None else limit_bytes
 
+    def restore(self, protection: Protection, connection_id: bytes, sequence: int) -> None:
+        """Go on in epoch 1, from a sequence number on."""
+        epoch = WriteEpoch(1, sequence, protection, connection_id)
+        self._epochs.append(epoch)
+        self._inner_bytes = epoch.inner_bytes
+        self._epoch = 1
+
+    def rest(self) -> None:
+        """Let go of what can be made again from the keys."""
+        self._epochs[self._epoch].rest()
+
+    def limit(self, sequence: int) -> None:
+        """Have epoch 1 end below a sequence number."""
+        self._epochs[1].limit = sequence
+
     def send(self, kind: ContentType, plaintext: bytes) -> None:
-        """Send one record in the current epoch, as one datagram."""
+        """Send one record in the current epoch, as one datagram.
+
+        Raises:
+            NumbersUsedUp: there is no sequence number left.
+        """
         self._put(self._epochs[self._epoch].encode(kind, self._version, plaintext))
 
     def send_by(self, path: Path, kind: ContentType, plaintext: bytes) -> None:
-        """Send one record in the current epoch by this path."""
+        """Send one record in the current epoch by this path.
+
+        Raises:
+            NumbersUsedUp: there is no sequence number left.
+        """
         self._datagrams.append((self._epochs[self._epoch].encode(kind, self._version, plaintext), path))
 
     def send_flight(self, flight: Flight, now: float) -> None:
@@ -203,7 +244,11 @@ class Sender:
         return is_sent
 
     def resend(self) -> None:
-        """Send the flight again, in new records."""
+        """Send the flight again, in new records.
+
+        Raises:
+            NumbersUsedUp: there is no sequence number left.
+        """
         assert self._flight is not None
         self._shrink(self._flight)
         self._transmit(self._flight)
@@ -238,7 +283,7 @@ class Sender:
         unanswered = self._timer.unanswered - 1  # The one that is being made is not.
         if unanswered <= 0 or unanswered % PATIENCE_WITH_A_SIZE:
             return
-        smallest = max(smallest_mtu_bytes(epoch.overhead_bytes) for epoch in self._epochs.values())
+        smallest = max(smallest_mtu_bytes(epoch.overhead_bytes) for epoch in self._epochs)
         largest = max(sum(self._wire_bytes(piece) for piece in pieces) for pieces in self._packed(flight))
         for size in SMALLER_DATAGRAMS_BYTES:
             if smallest <= size < largest:
