@@ -11,6 +11,7 @@ from twoway.net.address import (
     packed_network,
     plain,
     reachable_from,
+    unpacked,
     written,
 )
 
@@ -98,3 +99,28 @@ def test_a_socket_of_one_family_leaves_the_other_out(both_families):
         assert reachable_from(sock, both_families) == [("192.0.2.1", 1)]
     with bound_socket("::1", [resolved(socket.AF_INET6, ("::1", 0, 0, 0))], 0) as sock:
         assert reachable_from(sock, both_families) == [("2001:db8::1", 1, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("address", "family"),
+    [
+        (("192.0.2.1", 5684), socket.AF_INET),
+        (("::ffff:192.0.2.1", 5684, 0, 0), socket.AF_INET6),
+        (("2001:db8::1", 5684, 0, 0), socket.AF_INET6),
+        (("fe80::1%lo", 5684, 0, socket.if_nametoindex("lo")), socket.AF_INET6),
+    ],
+)
+def test_a_packed_address_comes_back_as_the_socket_writes_it(address, family):
+    assert unpacked(packed(address), family) == address
+
+
+def test_a_packed_address_fits_the_socket_that_there_is_now():
+    assert unpacked(packed(("192.0.2.1", 1)), socket.AF_INET6) == ("::ffff:192.0.2.1", 1, 0, 0)
+    assert unpacked(packed(("::ffff:192.0.2.1", 1, 0, 0)), socket.AF_INET) == ("192.0.2.1", 1)
+    assert unpacked(packed(("2001:db8::1", 1, 0, 0)), socket.AF_INET) is None
+    assert unpacked(packed(("fe80::1%lo", 1, 0, 2**31)), socket.AF_INET6) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", bytes(5), bytes(7), bytes(18), bytes(30)])
+def test_what_is_no_packed_address_is_none(data):
+    assert unpacked(data, socket.AF_INET6) is None

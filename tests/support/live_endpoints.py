@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Self
 
 from small_pki import Credential, small_pki
 
@@ -104,12 +105,17 @@ class BareClient:
     @classmethod
     async def at(
         cls, server: Endpoint, config: DTLSConfig | None = None, sock: socket.socket | None = None
-    ) -> BareClient:
+    ) -> Self:
         """A client towards a server on 127.0.0.1; on the socket of another one, it takes its address."""
+        return await cls.to(server.address[1], config, sock)
+
+    @classmethod
+    async def to(cls, port: int, config: DTLSConfig | None = None, sock: socket.socket | None = None) -> Self:
+        """A client towards a port of 127.0.0.1."""
         if sock is None:
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             sock.setblocking(False)
-            sock.connect(("127.0.0.1", server.address[1]))
+            sock.connect(("127.0.0.1", port))
         config = config or dtls_config(small_pki().subscriber)
         engine = Association.client(config, entropy=os.urandom, wall_clock=lambda: datetime.now(UTC))
         return cls(sock, engine)

@@ -50,6 +50,27 @@ def packed(address: SocketAddress) -> bytes:
     return _packed_host(address) + address[1].to_bytes(2)
 
 
+def unpacked(data: bytes, family: int) -> SocketAddress | None:
+    """Write an address that :func:`packed` has packed as a socket of that family takes it.
+
+    Returns:
+        None for an address that such a socket cannot send to, or for bytes that are no address.
+    """
+    host, port = data[:-2], int.from_bytes(data[-2:])
+    if len(host) == 4:
+        text = socket.inet_ntop(socket.AF_INET, host)
+        return (text, port) if family == socket.AF_INET else (MAPPED + text, port, 0, 0)
+    if len(host) == 20 and family == socket.AF_INET6:
+        zone = int.from_bytes(host[16:])
+        text = socket.inet_ntop(socket.AF_INET6, host[:16])
+        try:
+            # As recvfrom writes it: a link-local address with the name of its zone.
+            return (f"{text}%{socket.if_indextoname(zone)}" if zone else text, port, 0, zone)
+        except OSError:
+            return None  # That interface is gone.
+    return None
+
+
 def packed_network(address: SocketAddress) -> bytes:
     """Return what one host cannot change about its address: all of IPv4, the first 64 bits of IPv6."""
     host = _packed_host(address)

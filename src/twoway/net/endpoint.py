@@ -14,14 +14,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from twoway.clock import Clock, SystemClock
-from twoway.dtls import DTLSConfig
+from twoway.dtls import RECEIPTS_AHEAD, SENDS_AHEAD, DTLSConfig, SnapshotKey
 from twoway.errors import CallerError, ConfigurationError, NetworkError
 from twoway.net.address import ResolvedAddress, SocketAddress, bound_socket, plain, reachable_from, written
 from twoway.net.connection import Connection
 from twoway.net.failure import NOBODY_ANSWERED, START_IT
 from twoway.net.limits import Limits
 from twoway.net.link import Link
-from twoway.net.switchboard import OnConnection, Switchboard
+from twoway.net.switchboard import OnConnection, Store, Switchboard
 from twoway.trace import Trace, ignore
 
 MAX_PORT: Final = 65535
@@ -147,6 +147,89 @@ class Endpoint:
                     raise
                 silent.append(f"{written(*plain(address))}: {error.what}")
         raise NetworkError(", ".join(silent), where=written(host, port), remedy=START_IT)
+
+    @property
+    def on_save_due(self) -> Callable[[], None] | None:
+        """Called when an association that was saved needs to be saved again (:meth:`save`)."""
+        return self._switchboard.on_save_due
+
+    @on_save_due.setter
+    def on_save_due(self, listener: Callable[[], None] | None) -> None:
+        self._switchboard.on_save_due = listener
+
+    async def leave(self, key: SnapshotKey, store: Store) -> None:
+        """Stop like :meth:`close`, but hand all associations over to the next endpoint, unharmed.
+
+        Args:
+            key: what to seal them with.
+            store: as for :meth:`save`. If it raises, the endpoint is closed all the same.
+        """
+        self._require_open()
+        try:
+            await self._switchboard.leave(key, store)
+        finally:
+            await self.close()
+
+    async def save(
+        self,
+        key: SnapshotKey,
+        store: Store,
+        *,
+        sends_ahead: int = SENDS_AHEAD,
+        receipts_ahead: int = RECEIPTS_AHEAD,
+    ) -> None:
+        """Store all associations, so that they outlive a crash of this process.
+
+        From the first time on it has to be done again whenever :attr:`on_save_due` is called, or an
+        association comes to a stop when what was reserved is used up. :meth:`twoway.dtls.Association.save`
+        says more.
+
+        Args:
+            key: what to seal them with.
+            store: called in a thread with the bytes. It must replace what was stored before in one step, and
+                return when that would survive a power cut, like :func:`twoway.pki.files.write_file`. One
+                endpoint at a time may use what it writes to.
+            sends_ahead: records that each association may send until the next time.
+            receipts_ahead: records that each may receive until then. After a crash about as many of what
+                the peer sends are lost.
+        """
+        self._require_open()
+        await self._switchboard.save(key, store, sends_ahead=sends_ahead, receipts_ahead=receipts_ahead)
+
+    async def restore(
+        self,
+        data: bytes,
+        key: SnapshotKey,
+        store: Store,
+        *,
+        connect: DTLSConfig | None = None,
+        sends_ahead: int = SENDS_AHEAD,
+        receipts_ahead: int = RECEIPTS_AHEAD,
+    ) -> int:
+        """Take up what an endpoint before this one stored, by :meth:`leave` or :meth:`save`.
+
+        Connections that peers had opened are given to :attr:`on_connection`; :meth:`connect` finds those that
+        we had opened with an equal configuration. All are saved again before one of them is used, since
+        nobody knows how often the same data has been restored.
+
+        Args:
+            data: what was stored.
+            key: what it was sealed with.
+            store: as for :meth:`save`, and to the same place.
+            connect: the configuration of associations that we had opened; without one they are left out.
+            sends_ahead: as for :meth:`save`.
+            receipts_ahead: as for :meth:`save`.
+
+        Returns:
+            How many live on. The others are counted as ``associations not restored``, and traced.
+
+        Raises:
+            SnapshotRejected: this is not what was stored with this key.
+        """
+        self._require_open()
+        return await self._switchboard.restore(
+            data, key, store, connect, sends_ahead=sends_ahead, receipts_ahead=receipts_ahead
+        )
 
     async def close(self) -> None:
         """Say close_notify to everybody, release the port, leave nothing running. May be called twice."""

@@ -48,12 +48,16 @@ from twoway.dtls import (
     HelloUnfinished,
     HelloVerify,
     PathChanged,
+    SaveDue,
     SignatureRequest,
+    SnapshotKey,
+    SnapshotRejected,
     may_be_client_hello,
 )
 from twoway.dtls.record import CONNECTION_ID_AT, ContentType
 from twoway.errors import CallerError, NetworkError, TwowayError
-from twoway.net.address import SocketAddress, packed, plain, written
+from twoway.net import handover
+from twoway.net.address import SocketAddress, packed, plain, unpacked, written
 from twoway.net.alarm import Alarm
 from twoway.net.connection import Carrier, Connection
 from twoway.net.failure import NOBODY_ANSWERED, START_IT, handshake_failed
@@ -67,6 +71,8 @@ from twoway.trace import Trace, TraceEvent
 TLS12_CID: Final = bytes([ContentType.TLS12_CID])
 
 OnConnection = Callable[[Connection], None]
+Store = Callable[[bytes], None]
+"""Puts bytes in the place of what it stored before, in one step and for good, or raises."""
 
 
 class Switchboard:
@@ -94,6 +100,7 @@ class Switchboard:
         trace: Trace,
     ) -> None:
         self.on_connection = on_connection
+        self.on_save_due: Callable[[], None] | None = None
         self.counters: Counter[str] = Counter()
         self.clock = clock
         self.links = LinkTable(limits, (accept and accept.connection_id_bytes) or 0)
@@ -110,6 +117,7 @@ class Switchboard:
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        self._saving = asyncio.Lock()
 
     async def shut(self, reason: str) -> None:
         """End every association, release the port, leave nothing running."""
@@ -158,6 +166,105 @@ class Switchboard:
     def _admit(self, link: Link) -> None:
         self.links.add(link)
         self._run(link, partial(link.association.start, self.clock.monotonic()))
+
+    # --- over a restart -------------------------------------------------------------------------
+
+    async def save(self, key: SnapshotKey, store: Store, *, sends_ahead: int, receipts_ahead: int) -> None:
+        """Store every complete association; see :meth:`~twoway.net.Endpoint.save`."""
+        async with self._saving:
+            links = [link for link in self.links if link.connection is not None]
+            await self._save(links, key, store, sends_ahead=sends_ahead, receipts_ahead=receipts_ahead)
+
+    async def restore(
+        self,
+        data: bytes,
+        key: SnapshotKey,
+        store: Store,
+        connect: DTLSConfig | None,
+        *,
+        sends_ahead: int,
+        receipts_ahead: int,
+    ) -> int:
+        """Take up what was left behind; see :meth:`~twoway.net.Endpoint.restore`."""
+        async with self._saving:
+            left = handover.open_untrusted(data, key)
+            restored = [link for each in left if (link := self._revive(each, key, connect)) is not None]
+            living = [link for link in self.links if link.connection is not None]
+            await self._save(
+                [*living, *restored], key, store, sends_ahead=sends_ahead, receipts_ahead=receipts_ahead
+            )
+            return sum(self._take_up(link) for link in restored)
+
+    async def leave(self, key: SnapshotKey, store: Store) -> None:
+        """Store every complete association as it is, and let go of it without a word to the peer."""
+        await self.save(key, store, sends_ahead=0, receipts_ahead=0)
+        for link in self.links:
+            if link.connection is not None:
+                self._finish(link, Closed(ClosedBy.US, None, "it was handed over", established=True))
+
+    async def _save(
+        self, links: list[Link], key: SnapshotKey, store: Store, *, sends_ahead: int, receipts_ahead: int
+    ) -> None:
+        saved = []
+        for link in links:
+            try:
+                snapshot = link.association.save(key, sends_ahead=sends_ahead, receipts_ahead=receipts_ahead)
+            except CallerError as error:  # Its numbers are used up. It lives on until it ends, here.
+                self._tell("association not saved", link, why=error.what)
+            else:
+                saved.append((link, snapshot))
+        left = [handover.Left(packed(link.address), link.outgoing, one.data) for link, one in saved]
+        await asyncio.to_thread(store, handover.seal(left, key, entropy=self._entropy))
+        for link, snapshot in saved:
+            link.association.confirm_stored(snapshot)
+
+    def _revive(self, left: handover.Left, key: SnapshotKey, connect: DTLSConfig | None) -> Link | None:
+        """Make a link of what was left, which nobody sees yet, or say why not."""
+        address = unpacked(left.address, self.wire.socket.family)
+        config = connect if left.outgoing else self._accept
+        if address is None or config is None:
+            self.counters["associations not restored"] += 1
+            return None
+        where = written(*plain(address))
+        try:
+            association = Association.restore(
+                left.snapshot,
+                key,
+                config,
+                entropy=self._entropy,
+                wall_clock=self.clock.now,
+                path=address,
+                trace=self._trace,
+                name=f"{'client' if left.outgoing else 'server'} of {where}",
+            )
+        except SnapshotRejected as rejected:
+            self.counters["associations not restored"] += 1
+            told = {"address": where, "why": str(rejected)}
+            self._trace(TraceEvent("association not restored", self._source, told))
+            return None
+        # No hello has this random: if the peer begins anew, that is another handshake.
+        random = None if left.outgoing else b""
+        return Link(association, address, config, association.connection_id, hello_random=random)
+
+    def _take_up(self, link: Link) -> bool:
+        """Let a restored association live, unless a newer one or too many others are there."""
+        connected = link.association.connected
+        assert connected is not None
+        is_replaced = any(
+            other.connection is not None
+            and other.outgoing == link.outgoing
+            and not _may_be_elsewhere(other, connected)
+            for other in self.links.at(link.address)
+        )
+        is_findable = self.links.can_find(link.connection_id)
+        lack = self.links.lack_of_room(link.address, link.config, outgoing=True)
+        if is_replaced or not is_findable or lack is not None:
+            self.counters["associations not restored"] += 1
+            return False
+        self.links.add(link)
+        self._complete(link, connected)
+        self._run(link, _nothing)
+        return True
 
     # --- what arrives ---------------------------------------------------------------------------
 
@@ -289,6 +396,9 @@ class Switchboard:
                 self._move(link, cast(SocketAddress, event.path))
             case SignatureRequest() | DecryptionRequest():
                 self._spawn(self._use_key(link, event))
+            case SaveDue():
+                if self.on_save_due is not None:
+                    self.on_save_due()
             case Closed():
                 self._finish(link, event)
 

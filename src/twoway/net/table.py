@@ -75,6 +75,13 @@ class LinkTable:
             pass
         return connection_id
 
+    def can_find(self, connection_id: bytes) -> bool:
+        """Tell whether a link that has its ID already can be told from the others by it."""
+        if not connection_id:
+            return True
+        has_length = self.connection_id_bytes in (0, len(connection_id))
+        return has_length and connection_id not in self._by_connection_id
+
     def lack_of_room(self, address: SocketAddress, config: DTLSConfig, *, outgoing: bool) -> str | None:
         """Say what is full, if one more link at an address would be too many."""
         if self._count >= self._limits.associations:
@@ -97,6 +104,7 @@ class LinkTable:
         self._settle(link)
         self._count += 1
         if link.connection_id:
+            self.connection_id_bytes = len(link.connection_id)
             self._by_connection_id[link.connection_id] = link
         if not link.outgoing:
             self._half_open.add(link)
