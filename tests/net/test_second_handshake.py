@@ -1,5 +1,8 @@
 """A hello from an address that has an association already: RFC 6347 section 4.2.8."""
 
+import os
+from datetime import UTC, datetime
+
 import pytest
 from live_endpoints import BareClient, Inbox, calling, dtls_config, echo, reach, serving, until
 from small_pki import small_pki
@@ -13,9 +16,7 @@ pki = small_pki()
 def restarted(bare: BareClient, config: DTLSConfig | None = None) -> BareClient:
     """The same address after its owner has lost every memory of the association."""
     config = config or dtls_config(pki.subscriber)
-    template = bare.association
-    surroundings = template._surroundings
-    engine = Association.client(config, entropy=surroundings.entropy, wall_clock=surroundings.wall_clock)
+    engine = Association.client(config, entropy=os.urandom, wall_clock=lambda: datetime.now(UTC))
     return BareClient(bare.sock, engine)
 
 

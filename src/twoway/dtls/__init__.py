@@ -33,10 +33,10 @@ from twoway.dtls.groups import NamedGroup
 from twoway.dtls.kinds import HandshakeKind
 from twoway.dtls.paths import Path
 from twoway.dtls.resumption import Resumption
+from twoway.dtls.sealing import SnapshotKey, SnapshotRejected
 from twoway.dtls.session import HeldSession, Session
 from twoway.dtls.session_store import MemorySessionStore, SessionStore
 from twoway.dtls.session_tickets import SessionTickets
-from twoway.dtls.sealing import SnapshotKey, SnapshotRejected
 from twoway.dtls.signatures import SignatureScheme
 from twoway.dtls.snapshot import Snapshot, generation_of_untrusted
 from twoway.dtls.suites import CipherSuite, KeyExchange
@@ -81,10 +81,10 @@ __all__ = [
     "RawKeyCredential",
     "Resumption",
     "Retransmission",
+    "SaveDue",
     "Session",
     "SessionStore",
     "SessionTickets",
-    "SaveDue",
     "SignatureRequest",
     "SignatureScheme",
     "Signer",

@@ -102,6 +102,7 @@ class Association:
         "_connection_id_bytes",
         "_connection_ids",
         "_counters",
+        "_entropy",
         "_events",
         "_handshake",
         "_held",
@@ -119,7 +120,6 @@ class Association:
         "_server",
         "_started_at",
         "_state",
-        "_surroundings",
         "_trace",
         "_unreadable_records",
     )
@@ -135,7 +135,7 @@ class Association:
         saved: SavedAssociation | None = None,
     ) -> None:
         self._counters: Counter[str] | None = None
-        self._surroundings = surroundings
+        self._entropy = surroundings.entropy
         self._config = surroundings.config
         self._name = name
         self._trace = trace
@@ -539,7 +539,7 @@ class Association:
             checks_paths=self._paths.is_checked,
             peer=self._connected.peer,
         )
-        return Snapshot(saved.seal(key, entropy=self._surroundings.entropy), generation)
+        return Snapshot(saved.seal(key, entropy=self._entropy), generation)
 
     def confirm_stored(self, snapshot: Snapshot) -> None:
         """Say that a snapshot of ours is stored for good, in the place of the one before.
@@ -596,7 +596,7 @@ class Association:
     def _protection(self, direction: DirectionKeys) -> Protection:
         assert self._keys is not None
         return self._keys.suite.protection(
-            direction, encrypt_then_mac=self._keys.encrypt_then_mac, entropy=self._surroundings.entropy
+            direction, encrypt_then_mac=self._keys.encrypt_then_mac, entropy=self._entropy
         )
 
     # --- records in -----------------------------------------------------------------------------

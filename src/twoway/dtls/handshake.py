@@ -28,7 +28,6 @@ from twoway.dtls.kinds import HandshakeKind
 from twoway.dtls.messages.certificates import Certificate, CertificateType, RawPublicKey
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
 from twoway.dtls.messages.hello import Extensions, ExtensionType
-from twoway.dtls.protection import Protection
 from twoway.dtls.session import HeldSession, Session, SessionUnusable
 from twoway.dtls.signatures import SignatureScheme, sign
 from twoway.dtls.states import State
