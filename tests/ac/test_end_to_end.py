@@ -12,6 +12,7 @@ import aiocoap
 import pytest
 from ac_world import METER, ACWorld, request_for, rsa_key, scope
 from running_ac import TIMEOUT, RunningAC, ask, client_of, running_ac, write_config
+from small_pki import PrivateKey, ed25519_key, p384_key
 
 from twoway.ac import (
     AuditLog,
@@ -262,8 +263,13 @@ class TestStarting:
     async def start(self, path: Path) -> None:
         await asyncio.wait_for(serve(load_config(path), ready=lambda uri: None), TIMEOUT)
 
-    async def test_an_rsa_identity_is_refused_since_it_cannot_sign_tickets(self, world: ACWorld) -> None:
-        identity = world.pki.ca.mint("rsa-ac", key=rsa_key())
+    @pytest.mark.parametrize(
+        "key", [rsa_key(), p384_key("ac"), ed25519_key("ac")], ids=["rsa", "p-384", "ed25519"]
+    )
+    async def test_an_identity_that_cannot_sign_tickets_is_refused(
+        self, world: ACWorld, key: PrivateKey
+    ) -> None:
+        identity = world.pki.ca.mint("other-ac", key=key)
         with pytest.raises(ConfigurationError, match="issue the AC's identity with --key p-256"):
             await self.start(write_config(world, identity=identity))
 

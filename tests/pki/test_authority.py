@@ -12,10 +12,10 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from small_pki import NOW, p256_key, rsa_key
+from small_pki import NOW, ed25519_key, p256_key, p384_key, rsa_key
 
 from twoway.errors import CallerError, ConfigurationError, StorageError
 from twoway.pki import (
@@ -67,7 +67,8 @@ def request(key, *, names=(), signed_by=None) -> bytes:
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    der = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    der = builder.sign(key, algorithm).public_bytes(Encoding.DER)
     return x509.load_der_x509_csr(der).public_bytes(Encoding.PEM)
 
 
@@ -353,7 +354,11 @@ class TestReplacing:
 
 
 class TestRequests:
-    @pytest.mark.parametrize("key", [p256_key("device"), rsa_key()], ids=["p-256", "rsa-2048"])
+    @pytest.mark.parametrize(
+        "key",
+        [p256_key("device"), p384_key("device"), ed25519_key("device"), rsa_key()],
+        ids=list(KeyKind),
+    )
     def test_only_the_key_is_taken_from_a_request(self, key, ca):
         wanted = [x509.UniformResourceIdentifier("urn:dev:org:32473-ac"), x509.DNSName("bank.example")]
         folder = ca.sign_request(request(key, names=wanted), "meter", Role.SUBSCRIBER, now=NOW)
@@ -382,9 +387,9 @@ class TestRequests:
         assert read_ledger(ca.ledger_path) == []
 
     def test_a_request_for_a_key_of_another_kind_is_refused(self, ca):
-        for key in (ec.generate_private_key(ec.SECP384R1()), rsa_key("small", 1024)):
+        for key in (ec.generate_private_key(ec.SECP521R1()), rsa_key("small", 1024)):
             pem = request(key)
-            assert "neither P-256 nor RSA-2048" in refusal(
+            assert "none of P-256, P-384, Ed25519 and RSA-2048" in refusal(
                 lambda pem=pem: ca.sign_request(pem, "meter", Role.PUBLISHER, now=NOW)
             )
 

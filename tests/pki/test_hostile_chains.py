@@ -62,7 +62,11 @@ def test_any_mixture_of_genuine_and_damaged_certificates_names_only_real_peers(c
         assert identity.chain == tuple(chain)
 
 
-@pytest.mark.parametrize("credential", [PKI.publisher_p256, PKI.publisher_rsa], ids=["p-256", "rsa-2048"])
+@pytest.mark.parametrize(
+    "credential",
+    [PKI.publisher_p256, PKI.publisher_p384, PKI.publisher_ed25519, PKI.publisher_rsa],
+    ids=["p-256", "p-384", "ed25519", "rsa-2048"],
+)
 def test_no_change_of_a_byte_in_the_leaf_is_accepted_as_somebody_else(credential):
     leaf, *rest = credential.chain
     for position in range(len(leaf)):

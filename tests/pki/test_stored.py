@@ -4,12 +4,13 @@ import os
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat
 from small_pki import NOW, Flaw, p256_key, rsa_key, small_pki
 
 from twoway.errors import ConfigurationError
 from twoway.pki import Purpose, StoredIdentity, read_identity
+from twoway.pki.keys import private_key_to_pem
 
 PKI = small_pki()
 
@@ -35,13 +36,17 @@ def write_key(folder, key, encryption=None):
     (folder / "key.pem").write_bytes(pem)
 
 
-@pytest.mark.parametrize("credential", [PKI.publisher_p256, PKI.publisher_rsa], ids=["p-256", "rsa-2048"])
+@pytest.mark.parametrize(
+    "credential",
+    [PKI.publisher_p256, PKI.publisher_p384, PKI.publisher_ed25519, PKI.publisher_rsa],
+    ids=["p-256", "p-384", "ed25519", "rsa-2048"],
+)
 def test_a_folder_is_loaded_as_peers_will_see_it(credential, tmp_path):
     stored = PKI.stored(credential, tmp_path / "node")
     assert stored.identity == credential.identity
     assert stored.chain == credential.chain
     assert stored.hosts == ("localhost", "127.0.0.1", "::1")
-    assert stored.private_key.private_numbers() == credential.private_key.private_numbers()
+    assert private_key_to_pem(stored.private_key) == credential.key_pem
     seen = PKI.trust.verify_untrusted(stored.chain, purpose=Purpose.SERVER, at=NOW)
     assert seen == stored.identity
 
@@ -122,12 +127,12 @@ def test_an_rsa_key_beside_a_p256_certificate_is_refused(folder):
 
 @pytest.mark.parametrize(
     "key",
-    [ec.generate_private_key(ec.SECP384R1()), ed25519.Ed25519PrivateKey.generate(), rsa_key("small", 1024)],
-    ids=["p-384", "ed25519", "rsa-1024"],
+    [ec.generate_private_key(ec.SECP521R1()), ed448.Ed448PrivateKey.generate(), rsa_key("small", 1024)],
+    ids=["p-521", "ed448", "rsa-1024"],
 )
 def test_a_key_of_another_kind_is_refused(key, folder):
     write_key(folder, key)
-    assert "neither P-256 nor RSA-2048" in refusal(folder)
+    assert "none of P-256, P-384, Ed25519 and RSA-2048" in refusal(folder)
 
 
 def test_an_encrypted_key_is_refused_without_asking_for_a_passphrase(folder):

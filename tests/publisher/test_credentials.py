@@ -115,10 +115,12 @@ def test_an_ac_whose_certificate_cannot_be_believed_is_refused(tmp_path, flaw):
     assert str(error.value).startswith(str(tmp_path / "ac.pem"))
 
 
-def test_an_ac_whose_key_cannot_sign_tickets_is_refused(tmp_path):
+@pytest.mark.parametrize("credential", [PKI.publisher_p384, PKI.publisher_ed25519, PKI.publisher_rsa])
+def test_an_ac_whose_key_cannot_sign_tickets_is_refused(tmp_path, credential):
     PKI.folder(PKI.publisher_p256, tmp_path / "meter")
-    with pytest.raises(ConfigurationError, match="cannot sign tickets"):
-        authority(tmp_path, WITH_CERTIFICATE, PKI.publisher_rsa)
+    with pytest.raises(ConfigurationError, match="cannot sign tickets") as error:
+        authority(tmp_path, WITH_CERTIFICATE, credential)
+    assert str(error.value).startswith(str(tmp_path / "ac.pem"))
 
 
 def test_a_publisher_with_keys_only_takes_the_operators_word_for_the_ac(tmp_path):

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -45,12 +45,22 @@ CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 BOTH = (SERVER_AUTH, CLIENT_AUTH)
 
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 
 def p256_key(label: str) -> ec.EllipticCurvePrivateKey:
     """The P-256 key of this name: the same in each run, so that failures can be repeated."""
     return _curve_key(label, ec.SECP256R1())
+
+
+def p384_key(label: str) -> ec.EllipticCurvePrivateKey:
+    """The P-384 key of this name."""
+    return _curve_key(label, ec.SECP384R1())
+
+
+def ed25519_key(label: str) -> ed25519.Ed25519PrivateKey:
+    """The Ed25519 key of this name."""
+    return ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(label.encode()).digest())
 
 
 @functools.cache
@@ -281,7 +291,7 @@ class Flaw(StrEnum):
     CONTROL_CHARACTERS = "the URN carries a line feed", "NO_IDENTITY"
     UPPER_CASE_URN = "the URN is written URN:DEV:", "NO_IDENTITY"
     WILDCARD = "the only name is a wildcard", "NO_IDENTITY"
-    UNSUPPORTED_CURVE = "the leaf's key is on P-384", "UNSUPPORTED_KEY"
+    UNSUPPORTED_CURVE = "the leaf's key is on P-521", "UNSUPPORTED_KEY"
     SMALL_RSA = "the leaf's key is RSA-1024", "UNSUPPORTED_KEY"
     SHA1 = "the leaf is signed with SHA-1", "WEAK_SIGNATURE"
     SHA1_RSA = "the leaf is signed with SHA-1 and RSA", "WEAK_SIGNATURE"
@@ -301,7 +311,11 @@ class SmallPKI:
     other_ca: SmallCA
     """Who none of them trusts."""
     publisher_p256: Credential
+    publisher_p384: Credential
+    publisher_ed25519: Credential
     publisher_rsa: Credential
+    publisher_2013: Credential
+    """RSA again, and the one whose certificate is for key transport, too."""
     subscriber: Credential
     ac: Credential
     sink: Credential
@@ -352,7 +366,15 @@ def small_pki() -> SmallPKI:
         ca=ca,
         other_ca=other_ca,
         publisher_p256=ca.mint("publisher-p256", hosts=local, usages=USAGES[Role.PUBLISHER]),
+        publisher_p384=ca.mint("publisher-p384", key=p384_key("publisher"), hosts=local),
+        publisher_ed25519=ca.mint("publisher-ed25519", key=ed25519_key("publisher"), hosts=local),
         publisher_rsa=ca.mint("publisher-rsa", key=rsa_key(), hosts=local, usages=USAGES[Role.PUBLISHER]),
+        publisher_2013=ca.mint(
+            "publisher-2013",
+            key=rsa_key(),
+            hosts=local,
+            usage=key_usage("digital_signature", "key_encipherment"),
+        ),
         subscriber=ca.mint("subscriber", usages=USAGES[Role.SUBSCRIBER]),
         ac=ca.mint("ac", hosts=local, usages=USAGES[Role.AC]),
         sink=ca.mint("sink", usages=USAGES[Role.SINK]),
@@ -427,7 +449,7 @@ def _flawed(pki: SmallPKI, flaw: Flaw) -> Credential:
         case Flaw.WILDCARD:
             return ca.mint(name, names=[x509.DNSName("*.meters.example")])
         case Flaw.UNSUPPORTED_CURVE:
-            return ca.mint(name, key=_curve_key(name, ec.SECP384R1()))
+            return ca.mint(name, key=_curve_key(name, ec.SECP521R1()))
         case Flaw.SMALL_RSA:
             return ca.mint(name, key=rsa_key("small", 1024))
         case Flaw.SHA1:

@@ -96,7 +96,7 @@ async def serve(
 def _signing_key(identity: StoredIdentity) -> ec.EllipticCurvePrivateKey:
     """Return the AC's key, which signs its tickets too: with ES256, hence P-256."""
     key = identity.private_key
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ConfigurationError(
             "the AC signs tickets with its key, which has to be P-256",
             where=str(identity.folder),

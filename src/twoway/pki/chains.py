@@ -29,9 +29,9 @@ def parse_chain_untrusted(chain: Sequence[bytes]) -> list[x509.Certificate]:
         chain: DER certificates, leaf first, as in the Certificate message (RFC 5246 section 7.4.2).
 
     Returns:
-        The certificates, every part of them read once. The leaf's key is P-256 or RSA of 2048 to 4096 bits,
-        and no two authorities have the same name, so that a search for a path never branches on what the
-        peer sent.
+        The certificates, every part of them read once. The leaf's key is P-256, P-384, Ed25519 or RSA of
+        2048 to 4096 bits, and no two authorities have the same name, so that a search for a path never
+        branches on what the peer sent.
 
     Raises:
         CertificateRejected: EMPTY, TOO_LONG, MALFORMED, UNSUPPORTED_KEY or BAD_CHAIN.

@@ -1,4 +1,4 @@
-"""Keys: the two kinds that this project holds, the ones it accepts from peers, and their forms.
+"""Keys: the kinds that this project holds, the ones it accepts from peers, and their forms.
 
 Private keys appear here and in `stored` alone; nothing here prints one or puts one into an error.
 """
@@ -10,7 +10,7 @@ from typing import TypeGuard
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from twoway.errors import ConfigurationError
 
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-"""A private key of one of the two kinds that we hold."""
-PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
-"""A public key of one of the two kinds that we accept."""
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+"""A private key of one of the kinds that we hold."""
+PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
+"""A public key of one of the kinds that we accept."""
 
 RSA_BITS = 2048
 """The modulus of our own RSA keys: what TPMs of the field hold, and what the draft measured."""
@@ -38,7 +38,11 @@ class KeyKind(StrEnum):
     """The kinds of private key that an identity can have."""
 
     P256 = "p-256"
-    """ECDSA on P-256 (secp256r1), for everything that can."""
+    """ECDSA on P-256 (secp256r1), for everything that can. Tickets are bound to such keys and RSA keys."""
+    P384 = "p-384"
+    """ECDSA on P-384 (secp384r1), where a rule asks for that strength."""
+    ED25519 = "ed25519"
+    """EdDSA on edwards25519 (RFC 8410), whose signatures need no randomness."""
     RSA2048 = "rsa-2048"
     """RSA with a modulus of 2048 bits, for hardware that holds nothing else."""
 
@@ -47,14 +51,19 @@ def generate_key(kind: KeyKind) -> PrivateKey:
     """Make a private key; its randomness is the operating system's, by way of OpenSSL."""
     if kind is KeyKind.RSA2048:
         return rsa.generate_private_key(RSA_EXPONENT, RSA_BITS)
-    return ec.generate_private_key(ec.SECP256R1())
+    if kind is KeyKind.ED25519:
+        return ed25519.Ed25519PrivateKey.generate()
+    return ec.generate_private_key(ec.SECP384R1() if kind is KeyKind.P384 else ec.SECP256R1())
 
 
 def is_supported(key: CertificatePublicKeyTypes) -> TypeGuard[PublicKey]:
-    """Whether a certified key is one that our handshake can use: P-256, or RSA of 2048 to 4096 bits."""
+    """Whether a certified key is one that our handshake can use: P-256, P-384, Ed25519, or RSA of 2048 to
+    4096 bits."""
     if isinstance(key, rsa.RSAPublicKey):
         return RSA_BITS <= key.key_size <= RSA_BITS_MAX
-    return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1)
+    return isinstance(key, ed25519.Ed25519PublicKey)
 
 
 def spki_of(key: PublicKey) -> bytes:
@@ -75,7 +84,7 @@ def private_key_from_pem(pem: bytes, *, where: str) -> PrivateKey:
         where: the file it came from, for the error.
 
     Raises:
-        ConfigurationError: for anything but an unencrypted P-256 or RSA-2048 key.
+        ConfigurationError: for anything but an unencrypted key of a :class:`KeyKind`.
     """
     try:
         key = load_pem_private_key(pem, password=None)
@@ -90,10 +99,10 @@ def private_key_from_pem(pem: bytes, *, where: str) -> PrivateKey:
         raise ConfigurationError(
             "this is not a private key in PEM", where=where, remedy="issue the identity again"
         ) from None
-    if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) and _is_ours(key.public_key()):
+    if isinstance(key, PrivateKey) and _is_ours(key.public_key()):
         return key
     raise ConfigurationError(
-        "the private key is neither P-256 nor RSA-2048",
+        "the private key is none of P-256, P-384, Ed25519 and RSA-2048",
         where=where,
         remedy="issue the identity with such a key",
     )
@@ -116,9 +125,10 @@ def public_key_of_request(pem: bytes) -> PublicKey:
         raise ConfigurationError(
             "this is not a certificate request in PEM", remedy="make one with `openssl req -new`"
         ) from None
-    if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey) or not _is_ours(key):
+    if not isinstance(key, PublicKey) or not _is_ours(key):
         raise ConfigurationError(
-            "the key in the certificate request is neither P-256 nor RSA-2048", remedy="make it of such a key"
+            "the key in the certificate request is none of P-256, P-384, Ed25519 and RSA-2048",
+            remedy="make it of such a key",
         )
     if not proved:
         raise ConfigurationError(

@@ -30,7 +30,9 @@ class CertificateReason(Enum):
     """Alert certificate_expired: RFC 5246 section 7.2.2 gives it for "not currently valid"."""
     WRONG_USAGE = "its certificate was not issued for this use"
     """Alert unsupported_certificate."""
-    UNSUPPORTED_KEY = "the key in its certificate is neither P-256 nor RSA of 2048 to 4096 bits"
+    UNSUPPORTED_KEY = (
+        "the key in its certificate is none of P-256, P-384, Ed25519 and RSA of 2048 to 4096 bits"
+    )
     """Alert unsupported_certificate."""
     WEAK_SIGNATURE = "a certificate of its chain is signed with an algorithm that is not trusted"
     """Alert unsupported_certificate."""

@@ -65,7 +65,7 @@ def load_authority(section: ACSection, credentials: Credentials, *, now: datetim
     """
     ac = _read_ac(section, credentials.trust, now)
     key = load_der_public_key(ac.spki)
-    if not isinstance(key, ec.EllipticCurvePublicKey):
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ConfigurationError(
             "its key cannot sign tickets",
             where=str(section.certificate),
