@@ -7,7 +7,7 @@ from dataclasses import fields
 from dtls_pair import certificate_of
 from small_pki import Credential, PrivateKey, small_pki
 
-from twoway.dtls import DTLSConfig, HandshakeKind, Legacy2013Profile, RawKeyCredential
+from twoway.dtls import DTLSConfig, HandshakeKind, Legacy2013Profile, RawKeyCredential, suites
 
 ANONYMOUS_ALONE = DTLSConfig(admit=frozenset({HandshakeKind.ANONYMOUS}))
 """Nobody proves anything."""
@@ -54,8 +54,6 @@ def one_sided_server(credential: Credential | None = None, **changes: object) ->
 
 def rsa_transport_configs(**changes: object) -> tuple[Legacy2013Profile, Legacy2013Profile]:
     """A client and a server that speak RSA key transport alone, both with certificates."""
-    from twoway.dtls import suites
-
     pki = small_pki()
     alone = {"suites": (suites.RSA_AES_128_CBC_SHA256,), **changes}
     return (
