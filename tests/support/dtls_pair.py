@@ -146,7 +146,7 @@ class Pair:
         session: what the client offers to resume.
         wall_clock: by which both judge certificates and sessions.
 
-    `signer(request)` stands in for a key elsewhere where a config has no private key.
+    `signer(request)` stands in for a key elsewhere where a config has no private key; it signs or decrypts.
     """
 
     def __init__(

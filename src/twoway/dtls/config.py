@@ -221,15 +221,9 @@ class DTLSConfig:
         return any(
             credential is not None
             and exchange.fits(credential.public_key)
-            and (exchange is not KeyExchange.RSA or _decrypts(credential))
+            and (exchange is not KeyExchange.RSA or credential.decrypts)
             for credential in (self.certificate, self.raw_key)
         )
-
-
-def _decrypts(credential: Credential) -> bool:
-    """Whether a key takes part in RSA key transport; one that lives elsewhere does only where that was asked
-    for, since many tell about the padding."""
-    return credential.private_key is not None or credential.decrypter is not None
 
 
 @dataclass(frozen=True, kw_only=True)

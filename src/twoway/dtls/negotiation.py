@@ -204,6 +204,8 @@ def _choose_credential(
         if credential is None or not exchange.fits(credential.public_key):
             continue
         if exchange is KeyExchange.RSA:
+            if not credential.decrypts:
+                continue
             return credential, None
         scheme = choose_scheme(config.signature_schemes, offer.schemes, credential.public_key)
         if scheme is not None and _curve_is_taken(credential.public_key, offer.groups):
