@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from twoway.ac import Answer, Grant, Outcome, Refusal
-from twoway.identity import PSKIdentity, identity_uri
+from twoway.identity import PSKIdentity, RawPublicKeyIdentity, Unauthenticated, identity_uri
 from twoway.pki import Role
 from twoway.tickets import ErrorCode, Method, Profile, Scope
 
@@ -46,6 +46,11 @@ class TestWhoAsks:
     def test_a_holder_of_a_pre_shared_key_gets_no_ticket(self, world: ACWorld) -> None:
         answer = world.decide(request_for(world.tenant), PSKIdentity(b"tenant"))
         assert refused(answer, ErrorCode.UNAUTHORIZED_CLIENT).entry.requester == "psk:tenant"
+
+    def test_whoever_has_no_certificate_gets_no_ticket(self, world: ACWorld) -> None:
+        for requester in (Unauthenticated(), RawPublicKeyIdentity(world.tenant.identity.spki)):
+            answer = world.decide(request_for(world.tenant), requester)
+            assert refused(answer, ErrorCode.UNAUTHORIZED_CLIENT).entry.requester == requester.uri
 
     def test_somebody_who_is_not_registered_gets_no_ticket(self, world: ACWorld) -> None:
         answer = world.decide(request_for(world.unknown), world.unknown.identity)

@@ -10,13 +10,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from publisher_world import METER, NOW, POWER, TOKEN_URI, IssuingAC, access_control, peer, spki_of
 
 from twoway.errors import CallerError
-from twoway.identity import Identity, PSKIdentity, identity_uri
+from twoway.identity import Identity, PSKIdentity, RawPublicKeyIdentity, Unauthenticated, identity_uri
 from twoway.publisher.service import AccessControl, AccessReason, AccessRefused, Target
 from twoway.tickets import Method, Scope, TicketReason, TicketRejected
 
 SECOND = timedelta(seconds=1)
 SINK = identity_uri("sink")
 READ_POWER = Target(("power",))
+RAW_KEY = RawPublicKeyIdentity(peer("x").spki)
 
 
 def refusal(
@@ -60,6 +61,14 @@ class TestDefaultSubscribers:
     def test_a_pre_shared_key_that_is_called_like_a_certified_peer_is_not_that_peer(self):
         access = access_control(IssuingAC(), SINK)
         assert refusal(access, PSKIdentity(SINK.encode())).reason is AccessReason.NO_RIGHTS
+
+    @pytest.mark.parametrize("who", [Unauthenticated(), RAW_KEY], ids=["nobody", "raw key"])
+    def test_whoever_has_no_certificate_and_no_shared_key_has_no_rights(self, who):
+        """Not even under a name of theirs among the default subscribers."""
+        access = access_control(IssuingAC(), SINK, "psk:sink", who.uri)
+        refused = refusal(access, who)
+        assert refused.reason is AccessReason.NO_RIGHTS
+        assert refused.hints is None
 
     def test_a_name_that_only_begins_like_a_default_subscribers_is_another(self):
         access = access_control(IssuingAC(), SINK)
@@ -186,6 +195,14 @@ class TestSomebodyElsesTicket:
         access = access_control(ac)
         assert not access.upload_untrusted(ac.ticket(reader), thief, now=NOW).is_bringers
         assert refusal(access, thief).reason is AccessReason.NO_RIGHTS
+
+    def test_is_worth_nothing_to_a_raw_public_key_even_if_it_is_the_holders(self):
+        """A ticket names an identity and its key; a key by itself has no identity."""
+        ac, reader = IssuingAC(), peer("reader")
+        access = access_control(ac)
+        for who in (RawPublicKeyIdentity(reader.spki), Unauthenticated()):
+            assert not access.upload_untrusted(ac.ticket(reader), who, now=NOW).is_bringers
+            assert refusal(access, who).reason is AccessReason.NO_RIGHTS
 
     def test_does_not_take_away_the_bringers_own(self):
         ac, reader, other = IssuingAC(), peer("reader"), peer("other")

@@ -6,7 +6,7 @@ import pytest
 from small_pki import small_pki
 
 from twoway.errors import PeerError
-from twoway.identity import PSKIdentity
+from twoway.identity import PSKIdentity, RawPublicKeyIdentity, Unauthenticated
 from twoway.readings import CONTENT_FORMAT_SENML_CBOR, CONTENT_FORMAT_SENML_JSON, MalformedSenML, Pack, Record
 from twoway.sink import take_untrusted
 from twoway.sink.service import Pauses, patience, require_publisher
@@ -98,6 +98,13 @@ class TestWhoAnswers:
     def test_a_key_does_not_do_where_a_certificate_is_configured(self):
         with pytest.raises(PeerError):
             require_publisher(PSKIdentity(METER.encode()), expected=METER, psk_identity=None)
+
+    @pytest.mark.parametrize("psk_identity", [None, "sink"])
+    def test_whoever_has_neither_is_nobody_we_follow(self, psk_identity: str | None):
+        spki = small_pki().publisher_p256.spki
+        for peer in (Unauthenticated(), RawPublicKeyIdentity(spki)):
+            with pytest.raises(PeerError, match="the peer proved to be"):
+                require_publisher(peer, expected=peer.uri, psk_identity=psk_identity)
 
     def test_a_certificate_does_not_do_where_a_key_is_configured(self):
         peer = small_pki().publisher_p256.identity

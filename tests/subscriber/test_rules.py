@@ -9,7 +9,7 @@ import pytest
 from small_pki import NOW, small_pki
 
 from twoway.errors import PeerError, RefusedError, TwowayError
-from twoway.identity import PSKIdentity, X509Identity
+from twoway.identity import PSKIdentity, RawPublicKeyIdentity, Unauthenticated, X509Identity
 from twoway.subscriber import ACReference
 from twoway.subscriber.rules import (
     Ask,
@@ -65,6 +65,12 @@ class TestPublisher:
         with pytest.raises(RefusedError, match=f"proved to be {OTHER_PUBLISHER.uri}, not {PUBLISHER.uri}"):
             require_publisher(OTHER_PUBLISHER, uri="coaps://127.0.0.1/power", expected=PUBLISHER.uri)
 
+    @pytest.mark.parametrize("peer", [Unauthenticated(), RawPublicKeyIdentity(PUBLISHER.spki)])
+    def test_whoever_has_no_certificate_is_no_publisher(self, peer):
+        for expected in (None, peer.uri, PUBLISHER.uri):
+            with pytest.raises(RefusedError, match="no certificate, where a certificate is needed"):
+                require_publisher(peer, uri="coaps://127.0.0.1/", expected=expected)
+
     def test_a_pre_shared_key_is_no_proof_of_a_publisher(self):
         with pytest.raises(RefusedError, match="pre-shared key"):
             require_publisher(PSKIdentity(PUBLISHER.uri.encode()), uri="coaps://127.0.0.1/", expected=None)
@@ -74,7 +80,16 @@ class TestAC:
     def test_the_configured_ac_is_the_ac(self):
         assert require_ac(PKI.ac.identity, ac=AC) == PKI.ac.identity
 
-    @pytest.mark.parametrize("peer", [PUBLISHER, OWN, PSKIdentity(AC.identity.encode())])
+    @pytest.mark.parametrize(
+        "peer",
+        [
+            PUBLISHER,
+            OWN,
+            PSKIdentity(AC.identity.encode()),
+            RawPublicKeyIdentity(PKI.ac.spki),
+            Unauthenticated(),
+        ],
+    )
     def test_nobody_else_of_the_same_authority_is(self, peer: X509Identity):
         with pytest.raises(RefusedError):
             require_ac(peer, ac=AC)
