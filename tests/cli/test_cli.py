@@ -124,6 +124,11 @@ MISTAKES = {
         2,
         "--ac-identity",
     ),
+    "a key log that cannot be": (
+        ["get", "coaps://127.0.0.1:1/x", "--as", "ALICE", "--unsafe-key-log", "no/such/keys.log"],
+        2,
+        "no/such/keys.log",
+    ),
     "a count of none": (["observe", "coaps://127.0.0.1:1/x", "--as", "ALICE", "--count", "0"], 2, "count"),
     "a sink that has stored nothing": (["sink", "readings", "sink.toml"], 1, "sink.sqlite"),
     "a folder that is not empty": (["demo", "--keep", "CA"], 2, "CA"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import struct
 import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from capture import SERVER, write_capture
 from dtls_pair import Pair, client_config, psk_client_config, psk_server_config, server_config
 from dtls_rogue import client_hello, rogue_client, without
 from foreign import program
@@ -22,8 +22,6 @@ from twoway.dtls.suites import DEFAULT_SUITES, LEGACY_2013_SUITES
 
 pytestmark = pytest.mark.peers
 
-CLIENT, SERVER = ("127.0.0.1", 40000), ("127.0.0.1", 5684)
-RAW_IP = 101  # LINKTYPE_RAW
 FIELDS = [
     "dtls.handshake.type",
     "dtls.record.content_type",
@@ -34,22 +32,6 @@ FIELDS = [
 ]
 X509_MESSAGES = ["1", "3", "1", "2", "11", "12", "13", "14", "11", "16", "15"]
 PSK_MESSAGES = ["1", "3", "1", "2", "12", "14", "16"]
-
-
-def packet(data: bytes, *, to_server: bool) -> bytes:
-    """A datagram with its UDP and IPv4 headers; checksums are left out, as UDP over IPv4 allows."""
-    (source, source_port), (target, target_port) = (CLIENT, SERVER) if to_server else (SERVER, CLIENT)
-    udp = struct.pack(">HHHH", source_port, target_port, 8 + len(data), 0) + data
-    addresses = bytes(int(part) for part in f"{source}.{target}".split("."))
-    return struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0) + addresses + udp
-
-
-def write_capture(path: Path, pair: Pair) -> None:
-    with path.open("wb") as file:
-        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, RAW_IP))
-        for datagram in pair.sent:
-            data = packet(datagram.data, to_server=datagram.to_server)
-            file.write(struct.pack("<IIII", datagram.number, 0, len(data), len(data)) + data)
 
 
 def dissect(path: Path, *options: str) -> list[dict[str, list[str]]]:

@@ -78,6 +78,15 @@ class Story:
 
 
 class TestReading:
+    async def test_a_key_log_has_a_line_for_each_association(self, deployment: Deployment):
+        """Here one with the publisher and one with the AC."""
+        uri = await deployment.start_publisher("meter")
+        lines: list[str] = []
+        identity, ac = deployment.identity("reader"), deployment.ac_reference
+        async with Subscriber(identity, ac=ac, unsafe_key_log=lines.append) as subscriber:
+            await subscriber.read(f"{uri}/count")
+        assert [line.split()[0] for line in lines] == ["CLIENT_RANDOM", "CLIENT_RANDOM"]
+
     async def test_a_reading_is_read_with_a_ticket_that_the_subscriber_got_by_itself(
         self, deployment: Deployment
     ):

@@ -15,6 +15,7 @@ from twoway.cli.console import say_json, say_table
 from twoway.cli.figures import figure, figure_text, time_text
 from twoway.errors import ConfigurationError
 from twoway.identity import identity_uri
+from twoway.net import unsafe_key_log_file
 from twoway.pki import StoredIdentity
 from twoway.subscriber import ACReference, Reading, Step, Subscriber
 from twoway.subscriber.narration import describe
@@ -39,6 +40,13 @@ Publisher = Annotated[
 ]
 Timeout = Annotated[float, typer.Option(min=1, max=300, help="Seconds to wait for each answer.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say each step on standard error.")]
+UnsafeKeyLog = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Append the keys of each association to FILE, for Wireshark: whoever has it reads everything.",
+    ),
+]
 AsJSON = Annotated[bool, typer.Option("--json", help="Print readings as lines of JSON.")]
 
 
@@ -50,6 +58,7 @@ def get(
     publisher: Publisher = None,
     timeout: Timeout = 30.0,
     verbose: Verbose = False,
+    unsafe_key_log: UnsafeKeyLog = None,
     as_json: AsJSON = False,
 ) -> None:
     """Read a resource once.
@@ -60,7 +69,7 @@ def get(
     async def read(subscriber: Subscriber) -> None:
         _show(await subscriber.read(uri, publisher=_identity(publisher)), as_json=as_json)
 
-    _run(read, _subscriber(folder, ac, ac_identity, timeout, verbose=verbose))
+    _run(read, _subscriber(folder, ac, ac_identity, timeout, unsafe_key_log, verbose=verbose))
 
 
 def observe(
@@ -74,6 +83,7 @@ def observe(
     publisher: Publisher = None,
     timeout: Timeout = 30.0,
     verbose: Verbose = False,
+    unsafe_key_log: UnsafeKeyLog = None,
     as_json: AsJSON = False,
 ) -> None:
     """Read a resource now and whenever it changes.
@@ -86,17 +96,24 @@ def observe(
             async for reading in readings:
                 _show(reading, as_json=as_json)
 
-    _run(follow, _subscriber(folder, ac, ac_identity, timeout, verbose=verbose))
+    _run(follow, _subscriber(folder, ac, ac_identity, timeout, unsafe_key_log, verbose=verbose))
 
 
 def _subscriber(
-    folder: Path, ac: str | None, ac_identity: str | None, timeout: float, *, verbose: bool
+    folder: Path,
+    ac: str | None,
+    ac_identity: str | None,
+    timeout: float,
+    unsafe_key_log: Path | None,
+    *,
+    verbose: bool,
 ) -> Subscriber:
     return Subscriber(
         StoredIdentity.load(folder),
         ac=_ac_reference(folder, ac, ac_identity),
         steps=_narrate if verbose else _keep_quiet,
         answer_timeout=timeout,
+        unsafe_key_log=None if unsafe_key_log is None else unsafe_key_log_file(unsafe_key_log),
     )
 
 

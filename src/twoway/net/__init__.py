@@ -16,6 +16,7 @@ from twoway.net.connection import Connection
 from twoway.net.endpoint import Endpoint
 from twoway.net.expectation import ANYBODY, require_peer
 from twoway.net.failure import HandshakeBroken, HandshakeRefused, connection_ended, handshake_failed
+from twoway.net.key_log import unsafe_key_log_file
 from twoway.net.limits import Limits
 from twoway.net.service import Server, connect, serve
 from twoway.net.traffic import Traffic
@@ -34,4 +35,5 @@ __all__ = [
     "handshake_failed",
     "require_peer",
     "serve",
+    "unsafe_key_log_file",
 ]

@@ -68,6 +68,7 @@ class Subscriber:
         clock: what lifetimes and certificates are judged by.
         entropy: random bytes for the handshakes.
         trace: told what happens underneath.
+        unsafe_key_log: takes the keys of each association (see :class:`~twoway.dtls.DTLSConfig`).
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Subscriber:
         clock: Clock = SystemClock(),  # noqa: B008  # stateless
         entropy: Callable[[int], bytes] = os.urandom,
         trace: Trace = ignore,
+        unsafe_key_log: Callable[[str], None] | None = None,
     ) -> None:
         self._identity = identity
         self._ac = ac
@@ -88,6 +90,7 @@ class Subscriber:
         self._clock = clock
         self._entropy = entropy
         self._trace = trace
+        self._unsafe_key_log = unsafe_key_log
         self._closing: AsyncExitStack | None = None
         self._keepers: set[asyncio.Task[None]] = set()
 
@@ -108,6 +111,7 @@ class Subscriber:
                 ),
                 trust=self._identity.trust,
                 handshake_timeout=self._answer_timeout,
+                unsafe_key_log=self._unsafe_key_log,
             )
             context = await open_context(endpoint, client_config=lambda _host, _port: config)
             opened.push_async_callback(context.shutdown)
