@@ -19,9 +19,11 @@ from twoway.dtls import (
     Association,
     CertificateCredential,
     DTLSConfig,
+    HandshakeKind,
     KeyExchange,
     Legacy2013Profile,
     PSKCredential,
+    RawKeyCredential,
     suites,
 )
 from twoway.dtls.config import MAX_MTU_BYTES, MIN_MTU_BYTES
@@ -57,6 +59,63 @@ def test_without_any_credential_there_is_nothing_to_speak_with():
 def test_values_that_contradict_each_other_are_refused(changes):
     with pytest.raises(ConfigurationError):
         client_config(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"record_size_limit": 0}, "between 64 and 16384"),
+        ({"record_size_limit": 63}, "between 64 and 16384"),
+        ({"record_size_limit": 2**14 + 1}, "between 64 and 16384"),
+        ({"max_fragment_length": 0}, "512, 1024, 2048 or 4096"),
+        ({"max_fragment_length": 511}, "512, 1024, 2048 or 4096"),
+        ({"max_fragment_length": 2**13}, "512, 1024, 2048 or 4096"),
+        ({"admit": frozenset()}, "no kind of handshake"),
+        ({"groups": ()}, "at least one group and one signature scheme"),
+        ({"signature_schemes": ()}, "at least one group and one signature scheme"),
+        ({"suites": ()}, "no cipher suite is left"),
+        ({"suites": suites.LEGACY_2013_SUITES}, "the legacy profile alone"),
+        ({"suites": (*suites.DEFAULT_SUITES, suites.RSA_AES_128_CBC_SHA)}, "the legacy profile alone"),
+    ],
+    ids=str,
+)
+def test_a_value_that_makes_no_sense_is_refused_with_its_reason(changes, why):
+    with pytest.raises(ConfigurationError, match=why):
+        client_config(**changes)
+
+
+@pytest.mark.parametrize("kind", HandshakeKind)
+def test_only_the_full_kind_needs_both_a_proof_and_a_judgement(kind):
+    """A client of the one-sided kind judges, its server proves; nobody does either for the anonymous one."""
+    pki, admit = small_pki(), frozenset({kind})
+    for half in ({"certificate": certificate_of(pki.subscriber)}, {"trust": pki.trust}):
+        if kind is HandshakeKind.FULL:
+            with pytest.raises(ConfigurationError, match="belong together"):
+                DTLSConfig(admit=admit, **half)
+        else:
+            DTLSConfig(admit=admit, **half)
+    if kind is HandshakeKind.ANONYMOUS:
+        DTLSConfig(admit=admit)
+    else:
+        with pytest.raises(ConfigurationError, match="no credential"):
+            DTLSConfig(admit=admit)
+
+
+def test_raw_keys_and_pins_belong_together_too():
+    key = RawKeyCredential.of(small_pki().subscriber.private_key)
+    with pytest.raises(ConfigurationError, match="belong together"):
+        DTLSConfig(raw_key=key)
+    with pytest.raises(ConfigurationError, match="belong together"):
+        DTLSConfig(raw_key_pins=frozenset({key.pin}))
+    DTLSConfig(raw_key=key, raw_key_pins=frozenset({key.pin}))
+    DTLSConfig(raw_key=key, trust=small_pki().trust)
+
+
+@pytest.mark.parametrize("size", [2**16, 2**16 + 1])
+def test_a_name_that_does_not_fit_its_field_is_refused(size):
+    with pytest.raises(ConfigurationError, match="less than 65,536 bytes"):
+        PSKCredential(bytes(size), bytes(16))
+    PSKCredential(bytes(2**16 - 1), bytes(16))
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 65, 1000])

@@ -334,7 +334,9 @@ def test_key_transport_is_not_spoken_outside_the_legacy_profile():
 
 
 def test_a_two_way_handshake_by_key_transport_proves_the_client_by_its_signature():
-    rogue = rogue_client(changed(HandshakeType.CERTIFICATE_VERIFY, lambda body: body[:-1] + b"\x00"))
+    rogue = rogue_client(
+        changed(HandshakeType.CERTIFICATE_VERIFY, lambda body: body[:-1] + bytes([body[-1] ^ 1]))
+    )
     pair = run(Pair(*rsa_transport_configs(), client_handshake=rogue))
     assert_refused(pair, by="server", alert=AlertDescription.DECRYPT_ERROR, why="not by the key")
 
