@@ -247,6 +247,30 @@ def test_an_answer_holds_only_extensions_that_were_offered():
     }
 
 
+ALWAYS = {ExtensionType.EXTENDED_MASTER_SECRET, ExtensionType.RENEGOTIATION_INFO}
+OF_CURVES = {ExtensionType.SUPPORTED_GROUPS, ExtensionType.EC_POINT_FORMATS}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (psk_client_config(suites=(suites.PSK_AES_128_CCM_8,)), ALWAYS),
+        (psk_client_config(suites=(suites.ECDHE_PSK_AES_128_GCM,)), ALWAYS | OF_CURVES),
+        (
+            psk_client_config(suites=(suites.ECDHE_PSK_AES_128_CBC_SHA256,)),
+            ALWAYS | OF_CURVES | {ExtensionType.ENCRYPT_THEN_MAC},
+        ),
+        (client_config(), ALWAYS | OF_CURVES | {ExtensionType.SIGNATURE_ALGORITHMS}),
+    ],
+    ids=["psk", "ecdhe_psk", "cbc", "certificates"],
+)
+def test_a_hello_offers_what_its_suites_need_and_nothing_else(config, expected):
+    """A hello that is small is one datagram on a small link."""
+    pair = Pair(config, psk_server_config())
+    pair.start()
+    assert set(pair.client.association._client._hello.extensions) == expected
+
+
 # --- extended master secret (RFC 7627) --------------------------------------------------------------------
 
 EMS = ExtensionType.EXTENDED_MASTER_SECRET

@@ -299,6 +299,19 @@ def test_a_server_refuses_an_offer_without_a_type_in_common(extension):
     assert_refused(pair, by="server", alert=UNSUPPORTED, why="no certificate type in common")
 
 
+@pytest.mark.parametrize("kind", [1, 3, 255])
+@pytest.mark.parametrize("extension", [CLIENT_TYPE, SERVER_TYPE], ids=lambda extension: extension.name)
+def test_a_certificate_is_no_answer_to_a_type_that_nobody_knows(extension, kind):
+    rogue = rogue_client(**client_hello(extensions=with_extension(extension, bytes([1, kind]))))
+    pair = run(Pair(client_handshake=rogue))
+    assert_refused(pair, by="server", alert=UNSUPPORTED, why="no certificate type in common")
+    everything = both(OWN, PEER.pin, client_config()), both(PEER, OWN.pin, server_config())
+    rogue = rogue_server(server_hello(extensions=with_extension(extension, bytes([kind]))))
+    alert = UNSUPPORTED if extension is SERVER_TYPE else AlertDescription.ILLEGAL_PARAMETER
+    pair = run(Pair(*everything, server_handshake=rogue))
+    assert_refused(pair, by="client", alert=alert, why="type")
+
+
 def test_certificates_and_raw_keys_have_nothing_in_common():
     client, server = raw_key_configs()
     for pair in (Pair(client, server_config()), Pair(client_config(), server)):
