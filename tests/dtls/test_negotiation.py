@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from dtls_cases import assert_refused, run
 from dtls_pair import Pair, client_config, psk_client_config, psk_server_config, server_config
@@ -14,15 +16,25 @@ from dtls_rogue import (
     with_extension,
     without,
 )
+from dtls_worlds import ANONYMOUS_ALONE, kinds, one_sided_client, one_sided_server, raw_key_configs
 from small_pki import small_pki
 
-from twoway.dtls import AlertDescription, HandshakeKind, NamedGroup, SignatureScheme, suites
+from twoway.dtls import (
+    AlertDescription,
+    DTLSConfig,
+    HandshakeKind,
+    NamedGroup,
+    RawKeyCredential,
+    SignatureScheme,
+    suites,
+)
 from twoway.dtls.messages.certificates import CertificateRequest, CertificateType
 from twoway.dtls.messages.handshake import HandshakeType
 from twoway.dtls.messages.hello import RENEGOTIATION_SCSV, ExtensionType, ServerHello
 from twoway.dtls.negotiation import Choice
 from twoway.dtls.record import DTLS_1_0
 from twoway.dtls.wire import integers, vector
+from twoway.identity import RawPublicKeyIdentity
 
 HANDSHAKE_FAILURE = AlertDescription.HANDSHAKE_FAILURE
 ILLEGAL_PARAMETER = AlertDescription.ILLEGAL_PARAMETER
@@ -114,8 +126,9 @@ def test_a_request_for_schemes_that_we_did_not_offer_is_no_reason_to_use_them():
 # --- version and compression ------------------------------------------------------------------------------
 
 
-def test_a_client_of_dtls_1_0_is_refused():
-    pair = with_client_hello(version=DTLS_1_0)
+@pytest.mark.parametrize("version", [DTLS_1_0, 0xFDFF, 0x0303, 0x0100, 0x0000])
+def test_a_client_of_an_older_version_or_of_another_protocol_is_refused(version):
+    pair = with_client_hello(version=version)
     assert_refused(pair, by="server", alert=PROTOCOL_VERSION, why="does not speak DTLS 1.2")
 
 
@@ -247,6 +260,47 @@ def test_an_answer_holds_only_extensions_that_were_offered():
     }
 
 
+def test_without_a_group_in_common_no_ephemeral_suite_is_spoken():
+    """Whatever proves the server; a suite without such an exchange does not ask for groups."""
+    x25519, secp384r1 = {"groups": (NamedGroup.X25519,)}, {"groups": (NamedGroup.SECP384R1,)}
+    rsa = small_pki().publisher_rsa
+    ecdhe_psk = {"suites": (suites.ECDHE_PSK_AES_128_GCM,)}
+    for pair in (
+        Pair(client_config(**x25519), server_config(rsa, **secp384r1)),
+        Pair(client_config(**x25519), server_config(small_pki().publisher_ed25519, **secp384r1)),
+        Pair(psk_client_config(**x25519, **ecdhe_psk), psk_server_config(**secp384r1, **ecdhe_psk)),
+        Pair(replace(ANONYMOUS_ALONE, **x25519), replace(ANONYMOUS_ALONE, **secp384r1)),
+    ):
+        assert_refused(run(pair), by="server", alert=HANDSHAKE_FAILURE, why=IN_COMMON)
+    pair = Pair(psk_client_config(**x25519), psk_server_config(**secp384r1)).connect()
+    assert pair.client.connected.suite == suites.PSK_AES_128_GCM.name
+
+
+def test_of_two_keys_the_one_that_fits_the_suite_is_shown():
+    """A certificate with an RSA key and a raw P-256 key: a client that takes certificates alone gets the RSA
+    suite, whatever it would rather have."""
+    raw = RawKeyCredential.of(small_pki().publisher_p256.private_key)
+    server = server_config(small_pki().publisher_rsa, raw_key=raw)
+    pair = Pair(client_config(), server).connect()
+    assert pair.client.connected.suite == suites.ECDHE_RSA_AES_128_GCM.name
+    assert pair.client.connected.peer == small_pki().publisher_rsa.identity
+    pair = Pair(client_config(raw_key_pins=frozenset({raw.pin})), server).connect()
+    assert pair.client.connected.suite == suites.ECDHE_ECDSA_AES_128_GCM.name
+    assert pair.client.connected.peer == RawPublicKeyIdentity(raw.spki)
+
+
+def test_a_server_that_asks_for_no_type_of_certificate_blames_none():
+    """unsupported_certificate is for those whose types do not meet (RFC 7250 section 4.2)."""
+    other = {"suites": (suites.ECDHE_ECDSA_AES_128_CCM,)}
+    pair = run(Pair(one_sided_client(**other), one_sided_server(suites=(suites.ECDHE_ECDSA_AES_128_GCM,))))
+    assert_refused(pair, by="server", alert=HANDSHAKE_FAILURE, why=IN_COMMON)
+    judging_alone = psk_server_config(
+        trust=small_pki().trust, admit=kinds(HandshakeKind.FULL, HandshakeKind.SERVER_AUTHENTICATED)
+    )
+    pair = run(Pair(client_config(), judging_alone))
+    assert_refused(pair, by="server", alert=HANDSHAKE_FAILURE, why=IN_COMMON)
+
+
 ALWAYS = {ExtensionType.EXTENDED_MASTER_SECRET, ExtensionType.RENEGOTIATION_INFO}
 OF_CURVES = {ExtensionType.SUPPORTED_GROUPS, ExtensionType.EC_POINT_FORMATS}
 
@@ -269,6 +323,36 @@ def test_a_hello_offers_what_its_suites_need_and_nothing_else(config, expected):
     pair = Pair(config, psk_server_config())
     pair.start()
     assert set(pair.client.association._client._hello.extensions) == expected
+
+
+RAW_CLIENT, RAW_SERVER = raw_key_configs()
+TYPES = {ExtensionType.CLIENT_CERTIFICATE_TYPE, ExtensionType.SERVER_CERTIFICATE_TYPE}
+BOTH_KINDS = kinds(HandshakeKind.FULL, HandshakeKind.SERVER_AUTHENTICATED)
+POINTS = {ExtensionType.EC_POINT_FORMATS}
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "expected"),
+    [
+        (client_config(), server_config(), ALWAYS | POINTS),
+        (psk_client_config(), psk_server_config(suites=(suites.PSK_AES_128_GCM,)), ALWAYS),
+        (psk_client_config(), psk_server_config(), ALWAYS | POINTS),
+        (RAW_CLIENT, RAW_SERVER, ALWAYS | POINTS | TYPES),
+        (
+            replace(RAW_CLIENT, psk=psk_client_config().psk),
+            psk_server_config(suites=(suites.PSK_AES_128_GCM,)),
+            ALWAYS,
+        ),
+        (
+            replace(RAW_CLIENT, admit=BOTH_KINDS),
+            DTLSConfig(raw_key=RAW_SERVER.raw_key, admit=kinds(HandshakeKind.SERVER_AUTHENTICATED)),
+            ALWAYS | POINTS | {ExtensionType.SERVER_CERTIFICATE_TYPE},
+        ),
+    ],
+    ids=["certificates", "psk", "ecdhe_psk", "raw keys", "raw keys and psk", "raw keys, one-sided"],
+)
+def test_an_answer_holds_what_was_negotiated_and_nothing_else(client, server, expected):
+    assert set(said_hello(Pair(client, server).connect()).extensions) == expected
 
 
 # --- extended master secret (RFC 7627) --------------------------------------------------------------------

@@ -264,6 +264,18 @@ def test_a_key_elsewhere_decrypts_only_where_that_was_asked_for():
     assert suites.ECDHE_RSA_AES_128_GCM in everything.usable_suites(is_client=False)
 
 
+def test_a_raw_key_that_lives_elsewhere_decrypts_if_it_was_asked_to():
+    client, server = (
+        replace(legacy(config), suites=(suites.RSA_AES_128_CBC_SHA256,))
+        for config in raw_key_configs(server=KEY)
+    )
+    elsewhere = RawKeyCredential(KEY.public_key(), decrypter=Elsewhere(honest))
+    pair = Pair(client, replace(server, raw_key=elsewhere))
+    pair.signer = lambda request: request.credential.decrypter.decrypt(request.ciphertext)
+    assert pair.connect().works()
+    assert replace(server, raw_key=RawKeyCredential(KEY.public_key())).usable_suites(is_client=False) == ()
+
+
 @pytest.mark.parametrize("decrypting", ["certificate", "raw key"])
 def test_of_two_keys_the_one_that_decrypts_is_shown(decrypting):
     """Cause: which key decrypts was asked of the configuration as a whole; the first that fitted was shown,
