@@ -32,7 +32,7 @@ LEGACY_PAIRS = {
 
 
 def has_encrypt_then_mac(pair: Pair) -> bool:
-    sides = [side.association._handshake._has_encrypt_then_mac for side in (pair.client, pair.server)]
+    sides = [side.handshake._has_encrypt_then_mac for side in (pair.client, pair.server)]
     assert sides[0] is sides[1]
     return sides[0]
 
@@ -47,9 +47,9 @@ def test_it_is_agreed_wherever_cbc_is_spoken(configs):
 
 def test_it_is_offered_only_beside_cbc_and_answered_only_with_it():
     pair = Pair().connect()
-    assert ETM not in pair.client.association._client._hello.extensions
+    assert ETM not in pair.client.handshake._hello.extensions
     rogue = rogue_client(**client_hello(extensions=with_extension(ETM, b"")))
-    assert not Pair(client_handshake=rogue).connect().server.association._server._has_encrypt_then_mac
+    assert not Pair(client_handshake=rogue).connect().server.handshake._has_encrypt_then_mac
 
 
 @pytest.mark.parametrize("configs", LEGACY_PAIRS.values(), ids=LEGACY_PAIRS)
@@ -126,8 +126,8 @@ def strip_offers(sent):
 def test_an_offer_that_was_stripped_on_the_way_is_found_out(configs):
     """Both sides would do without it; that they disagree about the hellos shows in a proof or in the keys."""
     pair = run(Pair(*configs, wire=strip_offers))
-    assert not pair.server.association._server._has_encrypt_then_mac
-    assert not pair.client.association._client._has_encrypt_then_mac
+    assert not pair.server.handshake._has_encrypt_then_mac
+    assert not pair.client.handshake._has_encrypt_then_mac
     assert_never_connected(pair)
 
 

@@ -168,7 +168,7 @@ ANON = suites.ECDH_ANON_AES_128_CBC_SHA
 
 def test_an_anonymous_suite_is_not_offered_unless_admitted():
     pair = Pair().connect()
-    assert ANON.code not in pair.client.association._client._hello.suites
+    assert ANON.code not in pair.client.handshake._hello.suites
     assert ANON in pair.client.association._config.suites
 
 

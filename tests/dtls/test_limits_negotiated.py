@@ -55,7 +55,7 @@ def test_each_side_is_told_the_others_limit(client, server, bounds):
 def test_without_a_clients_offer_there_is_no_limit(bounds):
     pair = Pair(client_config(), server_config(record_size_limit=128)).connect()
     assert bounds == {}
-    assert LIMIT not in pair.client.association._client._hello.extensions
+    assert LIMIT not in pair.client.handshake._hello.extensions
 
 
 def test_a_server_that_does_not_answer_bounds_nobody(bounds):

@@ -234,7 +234,7 @@ def test_of_two_types_in_common_the_clients_first_is_taken():
 
 def test_an_endpoint_with_certificates_alone_does_not_speak_of_types():
     """RFC 7250 section 4.1: a list of X.509 alone is left out."""
-    hello = Pair().connect().client.association._client._hello
+    hello = Pair().connect().client.handshake._hello
     assert not {CLIENT_TYPE, SERVER_TYPE} & set(hello.extensions)
 
 

@@ -106,6 +106,8 @@ class Side:
     """One engine and what it has said so far."""
 
     association: Association | None = None
+    handshake: Handshake | None = None
+    """The association's; it lets go of it once it is connected."""
     events: list[Event] = field(default_factory=list)
     trace: list[TraceEvent] = field(default_factory=list)
 
@@ -189,6 +191,7 @@ class Pair:
         if client_handshake is not None:
             rogue = client_handshake(self._surroundings(client), self.client.association)
             self.client.association._handshake = self.client.association._client = rogue
+        self.client.handshake = self.client.association._handshake
         self.signer: Callable[[SignatureRequest | DecryptionRequest], bytes | None] | None = None
 
     def start(self) -> None:
@@ -277,6 +280,7 @@ class Pair:
                 surroundings = self._surroundings(self._server_config)
                 rogue = self._server_handshake(surroundings, self.server.association, verdict)
                 self.server.association._handshake = self.server.association._server = rogue
+            self.server.handshake = self.server.association._handshake
             self.server.association.start(self.now)
             self.drain(self.server)
 
