@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from middle_box import MiddleBox
 from small_pki import NOW, Credential, small_pki
 
 from twoway.dtls import (
@@ -142,6 +143,7 @@ class Pair:
         client: the client's configuration; with a certificate by default.
         server: the server's configuration; with a certificate by default.
         wire: what becomes of each datagram.
+        box: a box on the path that takes the place of the wire; behind it the client stays at home.
         seed: of all randomness that the engines ask for.
         client_handshake: a handshake that plays the client instead of the engine's own.
         server_handshake: a handshake that plays the server instead of the engine's own.
@@ -157,6 +159,7 @@ class Pair:
         server: DTLSConfig | None = None,
         *,
         wire: Wire = everything,
+        box: MiddleBox | None = None,
         seed: int = 1,
         client_handshake: Callable[..., Handshake] | None = None,
         server_handshake: Callable[..., Handshake] | None = None,
@@ -164,6 +167,7 @@ class Pair:
         wall_clock: Callable[[], datetime] = lambda: NOW,
     ) -> None:
         self.wire = wire
+        self.box = box
         self.now = 0.0
         self.random = random.Random(seed)
         self.entropy = self.random.randbytes
@@ -212,6 +216,8 @@ class Pair:
         self.drain(self.server)
         while (at := self._next_at()) is not None and at <= until:
             self.now = max(self.now, at)
+            for to_server, data in self.box.release(self.now) if self.box else ():
+                self._travel(data, to_server=to_server, path=HOME)
             if self._travelling and self._travelling[0][0] <= self.now:
                 _, _, to_server, data, path = heapq.heappop(self._travelling)
                 self.deliver(data, to_server=to_server, path=path)
@@ -291,10 +297,16 @@ class Pair:
         size = len(receiver.connection_id) if receiver else 0
         datagram = Datagram(to_server, len(self.sent), data, path, size)
         self.sent.append(datagram)
+        if self.box is not None:
+            self.box.take(data, to_server=to_server, now=self.now)
+            return
         for delay, arriving in self.wire(datagram):
-            heapq.heappush(
-                self._travelling, (self.now + LATENCY + delay, next(self._ties), to_server, arriving, path)
-            )
+            self._travel(arriving, to_server=to_server, path=path, delay=delay)
+
+    def _travel(self, data: bytes, *, to_server: bool, path: object, delay: float = 0.0) -> None:
+        heapq.heappush(
+            self._travelling, (self.now + LATENCY + delay, next(self._ties), to_server, data, path)
+        )
 
     def _surroundings(self, config: DTLSConfig) -> Surroundings:
         size = config.connection_id_bytes
@@ -303,6 +315,8 @@ class Pair:
 
     def _next_at(self) -> float | None:
         times = [self._travelling[0][0]] if self._travelling else []
+        if self.box is not None and (due_at := self.box.next_at()) is not None:
+            times.append(due_at)
         for side in (self.client, self.server):
             if side.association and (deadline := side.association.next_deadline()) is not None:
                 times.append(deadline)
