@@ -1,7 +1,6 @@
 # What a person does with this checkout. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit bench performance bench-peers fuzz states set-up
-.PHONY: system-packages lock clean
+.PHONY: help demo test check lint types layers unit bench performance bench-peers fuzz states loss set-up .PHONY: system-packages lock clean
 
 RUN := .venv/bin
 # Two workers suit two cores; the tests of lossy wires are bound by the processor, the peers' by waiting.
@@ -49,6 +48,9 @@ fuzz: set-up ## fuzz the DTLS engine, a minute each target: make fuzz SECONDS_EA
 
 states: set-up ## draw docs/states.md from the code
 	@PYTHONPATH=tests/support $(RUN)/python tests/support/state_table.py
+
+loss: set-up ## handshakes on paths that lose, repeat and reorder: write docs/loss.md
+	$(RUN)/python bench/loss.py
 
 set-up:
 	@scripts/set-up
