@@ -1,6 +1,6 @@
 # What a person does with this checkout. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit bench performance bench-peers fuzz states loss set-up .PHONY: system-packages lock clean
+.PHONY: help demo test check lint types layers unit bench performance bench-peers fuzz states loss mutants set-up .PHONY: system-packages lock clean
 
 RUN := .venv/bin
 # Two workers suit two cores; the tests of lossy wires are bound by the processor, the peers' by waiting.
@@ -52,6 +52,9 @@ states: set-up ## draw docs/states.md from the code
 loss: set-up ## handshakes on paths that lose, repeat and reorder: write docs/loss.md
 	$(RUN)/python bench/loss.py
 
+mutants: set-up ## change the engine in small ways, see the tests notice: write docs/mutants.md [MODULE=replay]
+	$(RUN)/python bench/mutants.py $(MODULE)
+
 set-up:
 	@scripts/set-up
 
@@ -63,5 +66,5 @@ lock: set-up ## choose versions anew and write requirements.lock (needs uv)
 	  --generate-hashes --no-header --no-emit-index-url --no-annotate --upgrade -o requirements.lock
 
 clean: ## remove everything that can be made again
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -93,7 +93,7 @@ def test_a_cookie_is_good_from_its_address_alone(address):
         {"suites": (0xC02B,)},
         {"compressions": b"\x00\x01"},
     ],
-    ids=str,
+    ids="-".join,
 )
 def test_a_cookie_is_good_for_its_hello_alone(change):
     the_gate = gate()
