@@ -31,12 +31,12 @@ MUTMUT = str(Path(sys.executable).with_name("mutmut"))
 PROCESSES = 2
 LINE_CHARACTERS = 120
 NO_REASON = "no reason given yet"
-INTRODUCTION = f"""\
-Written by `bench/mutants.py` (`make mutants`), with mutmut {version("mutmut")}: it changes each function of the
-engine in many small ways, one thing at a time, and runs the tests that reach it. A mutant that no test notices
-has survived, and stands here with the reason why it is no gap. The reasons are written by hand; the rest is
-generated, and keeps them. Mutants that change nothing but the wording of a reason, a label or a trace event are
-counted and not listed. The tests of damaged and lossy wires are too slow for this and are left out.
+INTRODUCTION = f"""
+Written by `bench/mutants.py` (`make mutants`), with mutmut {version("mutmut")}: it changes each function of
+the engine in many small ways, one thing at a time, and runs the tests that reach it. A mutant that no test
+notices has survived, and stands here with the reason why it is no gap. The reasons are written by hand; the
+rest is generated, and keeps them. Mutants that change nothing but the wording of a reason, a label or a trace
+event are counted and not listed. The tests of damaged and lossy wires are too slow for this and are left out.
 """
 
 
