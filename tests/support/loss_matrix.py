@@ -16,7 +16,7 @@ from dtls_pair import Pair, Side
 from middle_box import Delay, Drop, Duplicate, MiddleBox
 
 CREDENTIALS: Final = {"rsa": "RSA-2048", "p-256": "P-256", "psk": "PSK"}
-MTUS: Final = (150, 1280)
+MTUS: Final = (180, 1280)
 LOSSES: Final = (0.0, 0.1, 0.2, 0.5)
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "RFC 6347": {"flight_initial_timeout": 1.0, "flight_retries": 50},

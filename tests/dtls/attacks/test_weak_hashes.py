@@ -29,13 +29,12 @@ WEAK = [
 def signing_weakly(kind: str, hash_algorithm: hashes.HashAlgorithm):
     pki = small_pki()
 
-    def _sign(self, scheme, data, then):
+    def _sign(self, credential, scheme, data, then):
         if kind == "rsa":
             then(pki.publisher_rsa.private_key.sign(data, padding.PKCS1v15(), hash_algorithm))
         else:
             key = pki.subscriber if self.is_client else pki.publisher_p256
             then(key.private_key.sign(data, ec.ECDSA(hash_algorithm)))
-        return True
 
     return {"_sign": _sign}
 
