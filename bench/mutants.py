@@ -131,12 +131,14 @@ def section(module: str, known: dict[Survivor, str], seconds: float | None) -> s
     listed = [change for change in survivors if not is_wording(change)]
     noticed = count["killed"] + count["timeout"] + count["segfault"]
     took = f", {seconds / 60:.0f} minutes" if seconds is not None else ""
+    survived = len(by_name) - noticed - wording
     summary = (
-        f"{len(by_name)} mutants: {noticed} noticed ({count['timeout']} of them by never ending), {wording} "
-        f"of wording, {len(by_name) - noticed - wording} survived. {datetime.now(UTC):%Y-%m-%d}{took}."
+        f"{len(by_name)} mutants, {noticed} of them noticed, {wording} of wording, {survived} survived. "
+        f"{datetime.now(UTC):%Y-%m-%d}{took}."
     )
     entries = [change.line(known.get(change, NO_REASON)) for change in listed]
-    return "\n\n".join([f"## `dtls/{module}.py`", fill(summary, LINE_CHARACTERS), *entries]) + "\n"
+    parts = [f"## `dtls/{module}.py`", fill(summary, LINE_CHARACTERS), "\n".join(entries)]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def write(paper: dict[str, str]) -> None:

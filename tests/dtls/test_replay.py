@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twoway.dtls.record import MAX_SEQUENCE
-from twoway.dtls.replay import WINDOW_RECORDS, ReplayWindow
+from twoway.dtls.record import DTLS_1_2, MAX_SEQUENCE, Record
+from twoway.dtls.replay import WINDOW_RECORDS, RecentRecords, ReplayWindow
 
 
 def window_with(*marked: int) -> ReplayWindow:
@@ -62,3 +62,41 @@ def test_no_number_is_ever_accepted_twice_and_recent_new_ones_always_are(arrival
         if fresh:
             window.mark(sequence)
             accepted.add(sequence)
+
+
+def test_the_window_takes_no_more_memory_however_many_records_come():
+    window = ReplayWindow()
+    for sequence in range(10 * WINDOW_RECORDS):
+        window.mark(sequence)
+        assert window._seen.bit_length() <= WINDOW_RECORDS
+
+
+# --- unprotected records ----------------------------------------------------------------------------------
+
+
+def unprotected(number: int) -> Record:
+    return Record(22, DTLS_1_2, 0, number, b"hello")
+
+
+def test_an_unprotected_record_counts_as_repeated_only_if_all_of_it_repeats():
+    recent = RecentRecords()
+    record = unprotected(1)
+    assert not recent.repeats(record)
+    assert recent.repeats(record)
+    others = (
+        record._replace(type=21),
+        record._replace(version=0xFEFF),
+        record._replace(sequence=2),
+        record._replace(fragment=b"hullo"),
+    )
+    assert not any(recent.repeats(other) for other in others)
+    assert all(recent.repeats(other) for other in others)
+
+
+def test_so_many_unprotected_records_are_remembered_and_no_more():
+    recent = RecentRecords()
+    for number in range(WINDOW_RECORDS):
+        assert not recent.repeats(unprotected(number))
+    assert recent.repeats(unprotected(0)), "the first is still known"
+    assert not recent.repeats(unprotected(WINDOW_RECORDS))
+    assert not recent.repeats(unprotected(0)), "the next one has pushed it out"
