@@ -31,6 +31,7 @@ from middle_box import (
 )
 
 from twoway.dtls import Connected
+from twoway.dtls.timers import Retransmission
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 
@@ -235,7 +236,7 @@ def test_a_datagram_is_cut_where_its_records_end():
 
 def test_two_real_sockets_shake_hands_through_a_box():
     lost = Drop(which=carrying("ServerHelloDone"), times=1)
-    client_config, server_config = configs("psk", flight_initial_timeout=0.1)
+    client_config, server_config = configs("psk", retransmission=Retransmission(initial=0.1))
     with (
         LoopbackServer(server_config) as server,
         OnUDP(MiddleBox(lost, Duplicate(0.01, chance=0.5)), server.port) as path,

@@ -7,7 +7,7 @@ the same path is met again, seed by seed, so that presets and MTUs are compared 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -15,13 +15,12 @@ from dtls_cases import configs, peers
 from dtls_pair import Pair, Side
 from middle_box import Delay, Drop, Duplicate, MiddleBox
 
+from twoway.dtls.timers import LINK_MEASURED, RFC6347, RFC7925
+
 CREDENTIALS: Final = {"rsa": "RSA-2048", "p-256": "P-256", "psk": "PSK"}
-MTUS: Final = (180, 1280)
+MTUS: Final = (100, 1280)
 LOSSES: Final = (0.0, 0.1, 0.2, 0.5)
-PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "RFC 6347": {"flight_initial_timeout": 1.0, "flight_retries": 50},
-    "RFC 7925": {"flight_initial_timeout": 9.0, "flight_retries": 50},
-}
+PRESETS: Final = {"RFC 6347": RFC6347, "RFC 7925": RFC7925, "link measured": LINK_MEASURED}
 DUPLICATION: Final = 0.1
 """How many datagrams arrive a second time, up to `REPEATED_WITHIN` later."""
 REPEATED_WITHIN: Final = 0.5
@@ -109,8 +108,9 @@ def box_of(cell: Cell, seed: int) -> MiddleBox:
 
 def shake_hands(cell: Cell, seed: int) -> Handshake:
     """One handshake of a cell; both sides check each other's chain, or key."""
-    limits = {"mtu_bytes": cell.mtu_bytes, "handshake_timeout": HANDSHAKE_TIMEOUT, **PRESETS[cell.preset]}
-    pair = TimedPair(*configs(cell.credential, **limits), box=box_of(cell, seed), seed=seed)
+    limits = {"mtu_bytes": cell.mtu_bytes, "handshake_timeout": HANDSHAKE_TIMEOUT}
+    both = configs(cell.credential, retransmission=PRESETS[cell.preset], **limits)
+    pair = TimedPair(*both, box=box_of(cell, seed), seed=seed)
     pair.start()
     pair.run(until=2 * HANDSHAKE_TIMEOUT)
     failure = _failure(pair, cell.credential)
