@@ -36,8 +36,8 @@ Written by `bench/mutants.py` (`make mutants`), with mutmut {version("mutmut")}:
 the engine in many small ways, one thing at a time, and runs the tests that reach it. A mutant that no test
 notices has survived, and stands here with the reason why it is no gap. The reasons are written by hand; the
 rest is generated, and keeps them. Mutants that change nothing but the wording of a reason, a label or a trace
-event are counted and not listed. The tests of damaged and lossy wires are too slow for this and are left out. A
-module without a section has not been measured yet.
+event are counted and not listed. The tests of damaged and lossy wires are too slow for this and are left out.
+A module without a section has not been measured yet.
 """
 
 
