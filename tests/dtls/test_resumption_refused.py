@@ -327,7 +327,7 @@ def test_a_server_without_tickets_does_not_use_the_session_id_beside_one_either(
     assert not is_resumed(first.again(client_handshake=rogue_client(**hello)))
 
 
-def test_a_hello_with_a_ticket_that_is_replayed_from_elsewhere_gets_a_request_for_a_cookie():
+def test_a_replayed_hello_with_a_ticket_from_elsewhere_gets_a_request_for_a_cookie():
     pair = Meeting("ticket").again().connect()
     hello = pair.sent[2].data
     verdict = pair.gate.receive_untrusted(hello, b"elsewhere", pair.now)
