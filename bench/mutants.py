@@ -13,6 +13,7 @@ is something that the quick tests do not notice. mutmut keeps its results in `mu
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import subprocess
 import sys
@@ -37,7 +38,8 @@ the engine in many small ways, one thing at a time, and runs the tests that reac
 notices has survived, and stands here with the reason why it is no gap. The reasons are written by hand; the
 rest is generated, and keeps them. Mutants that change nothing but the wording of a reason, a label or a trace
 event are counted and not listed. The tests of damaged and lossy wires are too slow for this and are left out.
-A module without a section has not been measured yet.
+A module without a section has not been measured yet; a source is the beginning of the SHA-256 of the file
+that was measured.
 """
 
 
@@ -133,9 +135,10 @@ def section(module: str, known: dict[Survivor, str], seconds: float | None) -> s
     noticed = count["killed"] + count["timeout"] + count["segfault"]
     took = f", {seconds / 60:.0f} minutes" if seconds is not None else ""
     survived = len(by_name) - noticed - wording
+    digest = hashlib.sha256((DTLS / f"{module}.py").read_bytes()).hexdigest()[:12]
     summary = (
         f"{len(by_name)} mutants, {noticed} of them noticed, {wording} of wording, {survived} survived. "
-        f"{datetime.now(UTC):%Y-%m-%d}{took}."
+        f"{datetime.now(UTC):%Y-%m-%d}{took}, source {digest}."
     )
     entries = [change.line(known.get(change, NO_REASON)) for change in listed]
     parts = [f"## `dtls/{module}.py`", fill(summary, LINE_CHARACTERS), "\n".join(entries)]

@@ -314,7 +314,7 @@ def test_who_is_restored_begins_above_whatever_the_crashed_one_may_have_sent():
     assert numbers(restored.datagrams_to_send()) == [max(used) + 1]
 
 
-def test_one_that_was_restored_twice_from_the_same_bytes_begins_above_what_the_first_one_sent():
+def test_one_restored_twice_from_the_same_bytes_begins_above_what_the_first_one_sent():
     pair = connected()
     first_snapshot = pair.client.association.save(KEY, sends_ahead=5, receipts_ahead=0)
     first = restore(pair, "client", first_snapshot)

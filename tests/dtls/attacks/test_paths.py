@@ -10,6 +10,8 @@ from dtls_pair import Pair, everything
 from middle_box import CID_OFFSET, MiddleBox, WrongConnectionID, names
 
 from twoway.dtls import PathChanged
+from twoway.dtls.epochs import ReadEpoch
+from twoway.dtls.record import DTLS_1_2, Record
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 SIZE = 8
@@ -74,3 +76,11 @@ def test_records_of_one_association_under_the_id_of_another_are_worth_nothing(ki
     assert not [event for event in mine.server.events if isinstance(event, PathChanged)]
     mine.wire = everything
     assert mine.works()
+
+
+def test_an_unprotected_record_is_never_the_newest_whatever_number_it_bears():
+    """Only what is newer than all authentic records may lead us elsewhere, and this one proves nothing."""
+    epoch = ReadEpoch(None)
+    for number in (0, 1, 2**47):
+        _, _, is_newest = epoch.open_untrusted(Record(22, DTLS_1_2, 0, number, b"hello"))
+        assert not is_newest
