@@ -1,6 +1,7 @@
 # What a person does with this checkout. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit bench performance bench-peers fuzz states loss mutants set-up .PHONY: system-packages lock clean
+.PHONY: help demo test check lint types layers unit bench performance bench-peers fuzz states loss mutants
+.PHONY: set-up system-packages lock clean
 
 RUN := .venv/bin
 # Two workers suit two cores; the tests of lossy wires are bound by the processor, the peers' by waiting.
