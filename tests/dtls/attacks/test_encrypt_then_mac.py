@@ -29,7 +29,7 @@ def test_both_sides_want_it_and_get_it():
     pair = modern()
     assert pair.works()
     for side in (pair.client, pair.server):
-        assert side.association._handshake._has_encrypt_then_mac
+        assert side.handshake._has_encrypt_then_mac
 
 
 def test_a_client_that_does_not_offer_it_gets_no_cbc():
