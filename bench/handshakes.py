@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
@@ -18,9 +18,12 @@ from twoway.dtls import (
     Association,
     CertificateCredential,
     DTLSConfig,
+    HeldSession,
     HelloGate,
     HelloVerify,
     PSKCredential,
+    Resumption,
+    SessionTickets,
 )
 from twoway.pki import CertificateAuthority, KeyKind, Role, StoredIdentity
 from twoway.pki.verified import REMEMBERED_FOR
@@ -36,10 +39,13 @@ def now() -> datetime:
 
 
 def connect(
-    client_config: DTLSConfig, server_config: DTLSConfig, wall_clock: Callable[[], datetime] = now
+    client_config: DTLSConfig,
+    server_config: DTLSConfig,
+    wall_clock: Callable[[], datetime] = now,
+    session: HeldSession | None = None,
 ) -> tuple[Association, Association]:
-    """Shake hands in memory, cookie included."""
-    client = Association.client(client_config, entropy=os.urandom, wall_clock=wall_clock)
+    """Shake hands in memory, cookie included; ``session`` is offered."""
+    client = Association.client(client_config, entropy=os.urandom, wall_clock=wall_clock, session=session)
     client.start(0.0)
     server: Association | None = None
     while server is None:
@@ -56,6 +62,21 @@ def connect(
         for datagram in client.datagrams_to_send():
             server.receive_datagram(datagram, 0.0)
     return client, server
+
+
+def resumed(client_config: DTLSConfig, server_config: DTLSConfig) -> Callable[[], object]:
+    """Return the work of resuming one session by its ticket, again and again."""
+    resumption = Resumption(tickets=SessionTickets(os.urandom(32), since=now()))
+    client_config = replace(client_config, resumption=Resumption())
+    server_config = replace(server_config, resumption=resumption)
+    session = connect(client_config, server_config)[0].session
+
+    def work() -> None:
+        for end in connect(client_config, server_config, session=session):
+            assert end.connected is not None
+            assert end.connected.resumed, "a full handshake was made"
+
+    return work
 
 
 def round_trip(client: Association, server: Association) -> None:

@@ -4,13 +4,15 @@
     python bench/memory.py --where psk       # which lines of the source hold it, by tracemalloc
 
 Each case runs in a process of its own: it connects pairs in memory, lets everything go but the two
-associations, and divides the growth of the resident set by their number. A first thousand pairs warm the
-allocator and are not counted. With certificates every client has one of its own, so that nothing is equal
-which is not equal in the field; all servers show the same one.
+associations, and divides the growth of the resident set by their number. A tenth as many pairs before warm
+the allocator and are not counted. With certificates every client has one of its own, so that nothing is equal
+which is not equal in the field; all servers show the same one. pyOpenSSL's pairs have one certificate a side,
+which is to its advantage.
 """
 
 from __future__ import annotations
 
+import argparse
 import gc
 import os
 import platform
@@ -20,11 +22,14 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import islice, starmap
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from handshakes import connect, now
+from handshakes import Papers, connect, now
+from peers import GCM, PyOpenSSL, installed
 
 from twoway.dtls import Association, CertificateCredential, DTLSConfig, PSKCredential
 from twoway.pki import Role, TrustStore
@@ -32,20 +37,21 @@ from twoway.pki.certificates import SERIAL_BYTES, Validity, sign_issuing, sign_l
 
 IDLE = 10_000
 """Associations that are measured: both sides of half as many pairs."""
-WARM = 1_000
+IDLE_OF_PYOPENSSL = 1_000
+"""They take a hundred times as much, and vary less."""
 AIM_BYTES = 4096
 
 Configs = Iterator[tuple[DTLSConfig, DTLSConfig]]
 
 
-def psk_configs() -> Configs:
-    keys = {b"sensor-%d" % number: os.urandom(16) for number in range(IDLE)}
+def psk_configs(pairs: int) -> Configs:
+    keys = {b"sensor-%d" % number: os.urandom(16) for number in range(pairs)}
     server = DTLSConfig(psk_lookup=keys.get)
     for name, key in keys.items():
         yield DTLSConfig(psk=PSKCredential(name, key)), server
 
 
-def p256_configs() -> Configs:
+def p256_configs(pairs: int) -> Configs:
     validity = Validity.starting(now(), timedelta(days=365))
     root = sign_root("bench", ec.generate_private_key(ec.SECP256R1()), validity, os.urandom(SERIAL_BYTES))
     issuing = sign_issuing(
@@ -72,12 +78,14 @@ def p256_configs() -> Configs:
         return DTLSConfig(certificate=credential, trust=trust)
 
     server = config("meter", Role.PUBLISHER)
-    for number in range(IDLE):
+    for number in range(pairs):
         yield config(f"reader-{number}", Role.SUBSCRIBER), server
 
 
-CASES = {"psk": psk_configs, "p256": p256_configs}
-NAMES = {"psk": "PSK", "p256": "P-256, mutual"}
+CASES = {"p256": p256_configs, "psk": psk_configs}
+NAMES = {"p256": "P-256, mutual", "psk": "PSK"}
+PYOPENSSL = "pyopenssl"
+"""The case of P-256 with pyOpenSSL."""
 
 
 def settled(client: Association, server: Association) -> tuple[Association, Association]:
@@ -101,16 +109,34 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def measure(case: str) -> None:
-    configs = list(CASES[case]())  # Made before: what belongs to the caller is not an association's.
-    warm = [settled(*connect(*configs[number])) for number in range(WARM)]
+def pairs_of(case: str, count: int) -> Iterator[object]:
+    """Return pairs that idle, one after the other."""
+    if case == PYOPENSSL:
+        with TemporaryDirectory() as folder:
+            identities = Papers.issue(Path(folder)).p256
+            return PyOpenSSL().idle(identities, GCM)
+    configs = list(CASES[case](count))  # Made before: what belongs to the caller is not an association's.
+    return (settled(*pair) for pair in starmap(connect, configs))
+
+
+def measure(case: str, idle: int) -> float:
+    """Return the bytes of each of so many idle associations; to be called in a fresh process."""
+    warming = idle // 10
+    pairs = pairs_of(case, warming + idle // 2)
+    held = list(islice(pairs, warming))
     before = resident_bytes()
-    idle = [settled(*connect(*configs[number])) for number in range(WARM, WARM + IDLE // 2)]
-    print((resident_bytes() - before) / (2 * len(idle)), len(warm))
+    held += islice(pairs, idle // 2)
+    return (resident_bytes() - before) / (2 * (len(held) - warming))
+
+
+def measured(case: str, idle: int) -> float:
+    """Return the same, measured in a fresh process."""
+    command = [sys.executable, __file__, "--case", case, "--idle", str(idle)]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def locate(case: str, pairs: int = 300) -> None:
-    configs = list(CASES[case]())[: 2 * pairs]
+    configs = list(CASES[case](2 * pairs))
     warm = [settled(*connect(*pair)) for pair in configs[:pairs]]
     gc.collect()
     tracemalloc.start(1)
@@ -130,18 +156,25 @@ def locate(case: str, pairs: int = 300) -> None:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--case"]:
-        measure(sys.argv[2])
-    elif sys.argv[1:2] == ["--where"]:
-        locate(sys.argv[2])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--where", choices=CASES, help="which lines hold it")
+    parser.add_argument("--case", choices=[*CASES, PYOPENSSL], help="measure this one, in this process")
+    parser.add_argument("--idle", type=int, default=IDLE, help="associations")
+    options = parser.parse_args()
+    if options.case:
+        print(measure(options.case, options.idle))
+    elif options.where:
+        locate(options.where)
     else:
         print(f"{platform.platform()}, Python {platform.python_version()}\n")
-        print(f"{f'bytes an idle association, of {IDLE}':40}{'measured':>10}{'aim':>8}")
+        print(f"{f'bytes an idle association, of {options.idle}':40}{'measured':>10}{'aim':>8}")
         for case, name in NAMES.items():
-            answer = subprocess.run(
-                [sys.executable, __file__, "--case", case], capture_output=True, text=True, check=True
-            )
-            print(f"{name:40}{float(answer.stdout.split()[0]):10.0f}{AIM_BYTES:8}")
+            print(f"{name:40}{measured(case, options.idle):10.0f}{AIM_BYTES:8}")
+        if installed("pyopenssl"):
+            idle = min(options.idle, IDLE_OF_PYOPENSSL)
+            print(f"{f'pyOpenSSL, of {idle}':40}{measured(PYOPENSSL, idle):10.0f}")
 
 
 if __name__ == "__main__":

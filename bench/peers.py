@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 
 from cryptography import x509
@@ -23,6 +25,12 @@ sys.path += [str(folder) for folder in FOLDERS]
 
 Work = Callable[[], object]
 
+# Suites, as OpenSSL writes them.
+GCM = b"ECDHE-ECDSA-AES128-GCM-SHA256"
+RSA_GCM = b"ECDHE-RSA-AES128-GCM-SHA256"
+# Its default security level leaves the short tags out.
+CCM_8 = b"ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0"
+
 
 def installed(package: str) -> str | None:
     """Return the version of a package, or None where it is not installed."""
@@ -33,7 +41,9 @@ def installed(package: str) -> str | None:
 
 
 class PyOpenSSL:
-    """Two connections over memory. A cookie exchange is made only where that is asked for; ours always is."""
+    """Two connections over memory. A cookie exchange is made only where that is asked for; ours always is.
+    What its methods take and return is of the peer's own types.
+    """
 
     def __init__(self) -> None:
         from OpenSSL import SSL
@@ -50,23 +60,49 @@ class PyOpenSSL:
             contexts[1].set_cookie_verify_callback(lambda connection, came: came == PSK_NAME * 4)
         return lambda: self._connect(*contexts)
 
-    def round_trip(self, identities: tuple[StoredIdentity, StoredIdentity], suites: bytes) -> Work:
-        ends = self._connect(*(self._context(identity, suites) for identity in identities))
+    def resumed(self, identities: tuple[StoredIdentity, StoredIdentity], suites: bytes) -> Work:
+        """Resume one session by its ticket."""
+        contexts = [self._context(identity, suites, tickets=True) for identity in identities]
+        contexts[1].set_session_id(PSK_NAME)  # A server that checks certificates resumes nothing without one.
+        first = self._connect(*contexts)
+        session = first[0].get_session()
 
         def work() -> None:
-            for sender, receiver in (ends, ends[::-1]):
-                sender.send(PAYLOAD)
-                receiver.bio_write(sender.bio_read(2048))
-                receiver.recv(2048)
+            for end in self._connect(*contexts, session=session):
+                # A resumed session has the master secret of its first handshake (RFC 5246 section 7.3).
+                assert end.master_key() == first[0].master_key(), "a full handshake was made"
+                # A connection that goes without a goodbye takes its session with it (SSL_free).
+                end.set_shutdown(self._ssl.SENT_SHUTDOWN | self._ssl.RECEIVED_SHUTDOWN)
 
         return work
 
-    def _context(self, identity: StoredIdentity, suites: bytes):  # noqa: ANN202 - its type is the peer's own
+    def round_trip(self, identities: tuple[StoredIdentity, StoredIdentity], suites: bytes) -> Work:
+        return partial(self._exchange, self._connect(*(self._context(each, suites) for each in identities)))
+
+    def idle(self, identities: tuple[StoredIdentity, StoredIdentity], suites: bytes) -> Iterator[object]:
+        """Return pairs whose ends have each said something, one after the other."""
+        contexts = [self._context(identity, suites) for identity in identities]
+
+        def pair() -> object:
+            ends = self._connect(*contexts)
+            self._exchange(ends)
+            return ends
+
+        return (pair() for _ in count())
+
+    @staticmethod
+    def _exchange(ends) -> None:  # noqa: ANN001 - its type is the peer's own
+        for sender, receiver in (ends, ends[::-1]):
+            sender.send(PAYLOAD)
+            receiver.bio_write(sender.bio_read(2048))
+            receiver.recv(2048)
+
+    def _context(self, identity: StoredIdentity, suites: bytes, *, tickets: bool = False):  # noqa: ANN202 - likewise
         from OpenSSL.crypto import X509, PKey
 
         ssl = self._ssl
         made = ssl.Context(ssl.DTLS_METHOD)
-        made.set_options(ssl.OP_NO_QUERY_MTU | ssl.OP_NO_TICKET)
+        made.set_options(ssl.OP_NO_QUERY_MTU | (0 if tickets else ssl.OP_NO_TICKET))
         made.set_cipher_list(suites)
         leaf, *rest = (X509.from_cryptography(x509.load_der_x509_certificate(der)) for der in identity.chain)
         made.use_certificate(leaf)
@@ -77,11 +113,13 @@ class PyOpenSSL:
         made.set_verify(ssl.VERIFY_PEER | ssl.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *told: bool(told[-1]))
         return made
 
-    def _connect(self, client_context, server_context):  # noqa: ANN001, ANN202 - likewise
+    def _connect(self, client_context, server_context, session=None):  # noqa: ANN001, ANN202 - likewise
         ssl = self._ssl
         ends = [ssl.Connection(context, None) for context in (client_context, server_context)]
         ends[0].set_connect_state()
         ends[1].set_accept_state()
+        if session is not None:
+            ends[0].set_session(session)
         for end in ends:
             end.set_ciphertext_mtu(1200)
         unfinished = set(ends)

@@ -6,7 +6,7 @@
 
 Rates are counted by the processor's time of this one thread. Whoever stands in a row takes turns, round by
 round, so that a noisy machine disturbs all alike; a rate is the median of the rounds, a ratio the median of
-the rounds' ratios.
+the rounds' ratios. Memory and snapshots are measured in processes of their own.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import memory
 import primitives
+import snapshots
 from cryptography.hazmat.backends.openssl import backend
-from handshakes import Papers, configs_of, connect, round_trip, strangers
-from peers import PyOpenSSL, TinyDTLS, Work, installed
+from footprint import figures
+from handshakes import Papers, configs_of, connect, resumed, round_trip, strangers
+from peers import CCM_8, GCM, RSA_GCM, PyOpenSSL, TinyDTLS, Work, installed
 from shares import shares_of
 
 from twoway.dtls import DTLSConfig
@@ -41,18 +44,36 @@ from twoway.dtls.suites import (
     PSK_AES_128_GCM,
 )
 
-ROUNDS = 9
-SECONDS_A_ROUND = 0.4
 PAPER = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 OURS, OPENSSL, TINYDTLS, PRIMITIVES = "twoway", "pyOpenSSL", "tinydtls", "primitives"
 COLUMNS = (OURS, OPENSSL, TINYDTLS, PRIMITIVES)
 
-GCM = b"ECDHE-ECDSA-AES128-GCM-SHA256"
-RSA_GCM = b"ECDHE-RSA-AES128-GCM-SHA256"
-# Its default security level leaves the short tags out.
-CCM_8 = b"ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0"
+CONNECTION_ID_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is done for the figures."""
+
+    rounds: int = 9
+    round_seconds: float = 0.4
+    sampling_seconds: float = 4.0
+    idle: int = memory.IDLE
+    idle_of_pyopenssl: int = memory.IDLE_OF_PYOPENSSL
+    saved: int = snapshots.ASSOCIATIONS
+
+
+QUICK = Effort(
+    rounds=1,
+    round_seconds=0.01,
+    sampling_seconds=0.05,
+    idle=40,
+    idle_of_pyopenssl=20,
+    saved=20,
+)
+"""Shows that everything runs. Its figures are worth nothing."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +96,9 @@ class Row:
     aim: Aim | None = None
     samples: dict[str, list[float]] = field(default_factory=dict)
 
-    def measure(self) -> None:
+    def measure(self, seconds: float) -> None:
         for who, work in self.work.items():
-            self.samples.setdefault(who, []).append(rate(work))
+            self.samples.setdefault(who, []).append(rate(work, seconds))
 
     def median(self, who: str) -> float | None:
         return statistics.median(self.samples[who]) if who in self.samples else None
@@ -114,15 +135,15 @@ class Row:
         ]
 
 
-def rate(work: Work) -> float:
-    """How often a second of the processor's time."""
+def rate(work: Work, seconds: float) -> float:
+    """How often a second of the processor's time, tried for so many seconds."""
     count, batch, begin = 0, 1, time.process_time()
-    while (spent := time.process_time() - begin) < SECONDS_A_ROUND:
+    while (spent := time.process_time() - begin) < seconds:
         for _ in range(batch):
             work()
         count += batch
         # Asking for the time costs a system call: ask about a hundred times.
-        batch = max(1, int(count / max(spent, 1e-4) * SECONDS_A_ROUND / 100))
+        batch = max(1, int(count / max(spent, 1e-4) * seconds / 100))
     return count / (time.process_time() - begin)
 
 
@@ -131,6 +152,9 @@ def rows(papers: Papers) -> Iterator[Row]:
     rsa = configs_of(papers.rsa, suites=(ECDHE_RSA_AES_128_GCM,))
     psk_gcm, psk_ccm = (papers.psk_configs(suites=(suite,)) for suite in (PSK_AES_128_GCM, PSK_AES_128_CCM_8))
     ccm = configs_of(papers.p256, suites=(ECDHE_ECDSA_AES_128_CCM_8,))
+    with_ids = configs_of(
+        papers.p256, suites=(ECDHE_ECDSA_AES_128_GCM,), connection_id_bytes=CONNECTION_ID_BYTES
+    )
     openssl = PyOpenSSL() if installed("pyopenssl") else None
     tinydtls = TinyDTLS(papers.psk) if installed("dtlssocket") else None
 
@@ -167,6 +191,11 @@ def rows(papers: Papers) -> Iterator[Row]:
     yield Row("PSK handshakes, GCM", beside(ours(psk_gcm), primitives=primitives.symmetric), Aim(rate=5000))
     yield Row("PSK handshakes, CCM_8", beside(ours(psk_ccm), tinydtls=tinydtls and tinydtls.handshake))
     yield Row(
+        "resumed handshakes, P-256, ticket",
+        beside(resumed(*p256), openssl=openssl and openssl.resumed(papers.p256, GCM)),
+    )
+    yield Row("resumed handshakes, PSK, ticket", beside(resumed(*psk_gcm)))
+    yield Row(
         "64-byte round trips, GCM",
         beside(
             partial(round_trip, *connect(*p256)),
@@ -184,6 +213,7 @@ def rows(papers: Papers) -> Iterator[Row]:
         ),
         Aim(times_openssl=2),
     )
+    yield Row("64-byte round trips, GCM, connection IDs", beside(partial(round_trip, *connect(*with_ids))))
 
 
 def machine() -> dict[str, str]:
@@ -229,34 +259,53 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the samples there")
     parser.add_argument("--write", action="store_true", help=f"put the tables into {PAPER.name}")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=int, help=f"{Effort.rounds} unless told")
+    parser.add_argument("--quick", action="store_true", help="only see that it runs")
     options = parser.parse_args()
+    if options.quick and options.write:
+        parser.error("figures of a quick run are worth nothing and are not written")
+    effort = QUICK if options.quick else Effort()
+    if options.rounds:
+        effort = replace(effort, rounds=options.rounds)
     facts = machine()
     with TemporaryDirectory() as folder:
         papers = Papers.issue(Path(folder))
         measured = list(rows(papers))
-        for done in range(options.rounds):
+        for done in range(effort.rounds):
             for row in measured:
-                row.measure()
-            print(f"round {done + 1} of {options.rounds}", file=sys.stderr)
+                row.measure(effort.round_seconds)
+            print(f"round {done + 1} of {effort.rounds}", file=sys.stderr)
         kinds = {
             "P-256": partial(connect, *configs_of(papers.p256)),
             "RSA-2048": partial(connect, *configs_of(papers.rsa)),
             "PSK": partial(connect, *papers.psk_configs(suites=(PSK_AES_128_GCM,))),
             "round trips": partial(round_trip, *connect(*configs_of(papers.p256))),
         }
-        shares = shares_of(kinds)
+        shares = shares_of(kinds, effort.sampling_seconds)
+    footprint = list(
+        figures(
+            idle=effort.idle,
+            idle_of_pyopenssl=effort.idle_of_pyopenssl,
+            saved=effort.saved,
+            rounds=effort.rounds,
+        )
+    )
     text = "\n\n".join(
         [
+            *(["A quick run: it shows that everything runs; the figures are worth nothing."] * options.quick),
             "\n".join(f"- {name}: {value}" for name, value in facts.items()),
             table(["a second", *COLUMNS, "ratio", "aim", ""], [row.cells for row in measured]),
+            table(["less is better", OURS, OPENSSL, "aim", ""], [each.cells for each in footprint]),
             "Where our time goes, in percent:",
             table(["module", *kinds], shares),
         ]
     )
     print(text)
     if options.json:
-        samples = {row.name: row.samples for row in measured}
+        samples = {row.name: row.samples for row in measured} | {
+            each.name: {OURS: each.samples} | ({OPENSSL: each.pyopenssl} if each.pyopenssl else {})
+            for each in footprint
+        }
         options.json.write_text(json.dumps({"machine": facts, "samples": samples}, indent=2) + "\n")
     if options.write:
         before, _, rest = PAPER.read_text().partition(BEGIN)

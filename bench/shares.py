@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
-SECONDS = 4.0
 INTERVAL = 0.001
 SMALLEST_PERCENT = 2.0
 """Modules that reach less than this anywhere are counted together."""
@@ -51,8 +50,8 @@ class Sources:
         return module.removeprefix("twoway/")
 
 
-def sample(work: Callable[[], object]) -> Counter[str]:
-    """Run ``work`` for a while and count where it was met."""
+def sample(work: Callable[[], object], seconds: float) -> Counter[str]:
+    """Run ``work`` for so many seconds and count where it was met."""
     places: Counter[str] = Counter()
     sources = Sources()
 
@@ -63,7 +62,7 @@ def sample(work: Callable[[], object]) -> Counter[str]:
     before = signal.signal(signal.SIGPROF, look)
     signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
     try:
-        end = time.process_time() + SECONDS
+        end = time.process_time() + seconds
         while time.process_time() < end:
             for _ in range(20):
                 work()
@@ -73,11 +72,11 @@ def sample(work: Callable[[], object]) -> Counter[str]:
     return places
 
 
-def shares_of(kinds: Mapping[str, Callable[[], object]]) -> list[list[str]]:
+def shares_of(kinds: Mapping[str, Callable[[], object]], seconds: float) -> list[list[str]]:
     """Return a line for each module: its name, and its percentage in each kind of work."""
     percentages: dict[str, dict[str, float]] = {}
     for kind, work in kinds.items():
-        places = sample(work)
+        places = sample(work, seconds)
         for place, count in places.items():
             percentages.setdefault(place, {})[kind] = 100 * count / places.total()
     large = {place for place, of in percentages.items() if max(of.values()) >= SMALLEST_PERCENT}
