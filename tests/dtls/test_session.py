@@ -74,11 +74,37 @@ def test_an_unauthenticated_session_cannot_be_written():
 @example(b"\x01" + b"\x00\x01\x30" + b"\xff" * 8 + b"\x00\x01a\x00\x00")  # beyond the year 9999
 @example(b"\x01" + b"\x00\x01\x30" + bytes(8) + b"\x00\x01\xff\x00\x00")  # not UTF-8
 @example(b"\x01" + b"\x00\x01\x30" + bytes(8) + b"\x00\x01a\x00\x01\x00")  # an empty host
-@example(b"\x04")  # no such type
+@example(b"\x01" + b"\x00\x01\x30" + bytes(8) + b"\x00\x00\x00\x00")  # no name
+@example(b"\x03\x00\x00")  # no key
+@example(b"\x04\x00\x00")  # no such type
 def test_any_bytes_are_an_identity_or_refused(data):
     with contextlib.suppress(HandshakeFailure):
         identity = parse_identity_untrusted(data)
         assert parse_identity_untrusted(encode_identity(identity)) == identity
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x01" + b"\x00\x00" + bytes(8) + b"\x00\x01a\x00\x00",
+        b"\x01" + b"\x00\x01\x30" + bytes(8) + b"\x00\x00\x00\x00",
+        b"\x03\x00\x00",
+        b"\x04\x00\x00",
+        b"\x00\x00\x00",
+    ],
+    ids=["certificate without key", "no name", "raw key without key", "no such type", "nobody and more"],
+)
+def test_an_identity_that_lacks_something_is_refused(data):
+    with pytest.raises(HandshakeFailure):
+        parse_identity_untrusted(data)
+
+
+@given(IDENTITIES)
+def test_however_short_an_identity_is_cut_or_longer_it_is_refused(identity):
+    whole = encode_identity(identity)
+    for data in [*(whole[:length] for length in range(len(whole))), whole + b"\x00"]:
+        with pytest.raises(HandshakeFailure):
+            parse_identity_untrusted(data)
 
 
 @given(st.binary(max_size=300))

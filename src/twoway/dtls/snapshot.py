@@ -34,6 +34,7 @@ import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Final, NamedTuple
 
 from twoway.dtls.alerts import HandshakeFailure
@@ -46,7 +47,7 @@ from twoway.dtls.peer_record import encode_identity, parse_identity_untrusted
 from twoway.dtls.reservation import Cut
 from twoway.dtls.sealing import SnapshotKey, SnapshotRejected
 from twoway.dtls.suites import CipherSuite
-from twoway.dtls.wire import Reader, vector
+from twoway.dtls.wire import vector
 from twoway.identity import Identity, RawPublicKeyIdentity, X509Identity
 
 VERSION: Final = 1
@@ -59,7 +60,6 @@ _CHECKS_PATHS: Final = 4
 _KINDS: Final = (HandshakeKind.ANONYMOUS, HandshakeKind.SERVER_AUTHENTICATED, HandshakeKind.FULL)
 _GROUPS: Final[dict[int, str | None]] = {0: None} | {group.value: group.label for group in NamedGroup}
 _GROUP_CODES: Final = {label: code for code, label in _GROUPS.items()}
-_KIND_CODES: Final = {kind: code for code, kind in enumerate(_KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +93,10 @@ class SavedAssociation(NamedTuple):
     def seal(self, key: SnapshotKey, *, entropy: Callable[[int], bytes]) -> bytes:
         """Return the snapshot's bytes."""
         keys = self.keys
-        plaintext = _FIXED.pack(
+        fixed = _FIXED.pack(
             keys.suite.code,
             _GROUP_CODES[self.group],
-            _KIND_CODES[self.kind],
+            _KINDS.index(self.kind),
             _IS_CLIENT * self.is_client
             | _ENCRYPT_THEN_MAC * keys.encrypt_then_mac
             | _CHECKS_PATHS * self.checks_paths,
@@ -104,8 +104,17 @@ class SavedAssociation(NamedTuple):
             self.sent_limit or 0,
             self.received_limit or 0,
         )
-        ids = vector(1, self.connection_ids.ours) + vector(1, self.connection_ids.peers)
-        plaintext += b"".join((*keys.write, *keys.read, ids, encode_identity(self.peer)))
+        ids = self.connection_ids
+        plaintext = b"".join(
+            (
+                fixed,
+                *keys.write,
+                *keys.read,
+                vector(1, ids.ours),
+                vector(1, ids.peers),
+                encode_identity(self.peer),
+            )
+        )
         return key.seal(_PURPOSE, _HEADER.pack(VERSION, self.generation), plaintext, entropy=entropy)
 
     @classmethod
@@ -125,30 +134,34 @@ class SavedAssociation(NamedTuple):
         if len(plaintext) < _FIXED.size:
             raise _malformed()
         code, group, kind, flags, send, receive, sent_limit, received_limit = _FIXED.unpack_from(plaintext)
-        suite = next((each for each in suites if each.code == code), None)
-        if suite is None:
-            raise SnapshotRejected(f"its cipher suite {code:#06x} is not spoken here any more")
-        sizes = suite.mac_key_bytes, suite.key_bytes, suite.fixed_iv_bytes
-        end = _FIXED.size + 2 * sum(sizes)  # If the keys are cut short, no peer follows, which is refused.
-        write = _keys_at(plaintext, _FIXED.size, *sizes)
-        read = _keys_at(plaintext, _FIXED.size + sum(sizes), *sizes)
-        rest = Reader(plaintext[end:], "snapshot")
+        suite = _suite_of(code, suites)
+        keys = _keys_layout(suite.mac_key_bytes, suite.key_bytes, suite.fixed_iv_bytes)
         try:
-            ours, peers = rest.vector_untrusted(1), rest.vector_untrusted(1)
+            pieces = keys.unpack_from(plaintext, _FIXED.size)
+            # A slice beyond the end comes out short; then no peer follows, which is refused.
+            ours_at = _FIXED.size + keys.size + 1
+            peers_at = ours_at + plaintext[ours_at - 1] + 1
+            peer_at = peers_at + plaintext[peers_at - 1]
+            ours, peers = plaintext[ours_at : peers_at - 1], plaintext[peers_at:peer_at]
             return cls(
                 generation=generation,
                 cut=Cut(send, receive),
                 is_client=bool(flags & _IS_CLIENT),
-                keys=EpochKeys(suite, bool(flags & _ENCRYPT_THEN_MAC), read=read, write=write),
+                keys=EpochKeys(
+                    suite,
+                    bool(flags & _ENCRYPT_THEN_MAC),
+                    write=DirectionKeys(*pieces[:3]),
+                    read=DirectionKeys(*pieces[3:]),
+                ),
                 group=_GROUPS[group],
                 kind=_KINDS[kind],
                 sent_limit=sent_limit or None,
                 received_limit=received_limit or None,
                 connection_ids=ConnectionIDs(ours, peers) if ours or peers else NO_CONNECTION_IDS,
                 checks_paths=bool(flags & _CHECKS_PATHS),
-                peer=parse_identity_untrusted(rest.take_untrusted(rest.remaining)),
+                peer=parse_identity_untrusted(plaintext[peer_at:]),
             )
-        except (LookupError, HandshakeFailure):
+        except (LookupError, struct.error, HandshakeFailure):
             raise _malformed() from None
 
 
@@ -205,14 +218,17 @@ def _is_revoked(config: DTLSConfig, peer: Identity) -> bool:
         return True
 
 
-def _keys_at(
-    plaintext: bytes, start: int, mac_key_bytes: int, key_bytes: int, iv_bytes: int
-) -> DirectionKeys:
-    key_at = start + mac_key_bytes
-    iv_at = key_at + key_bytes
-    return DirectionKeys(
-        plaintext[start:key_at], plaintext[key_at:iv_at], plaintext[iv_at : iv_at + iv_bytes]
-    )
+def _suite_of(code: int, suites: Iterable[CipherSuite]) -> CipherSuite:
+    for suite in suites:
+        if suite.code == code:
+            return suite
+    raise SnapshotRejected(f"its cipher suite {code:#06x} is not spoken here any more")
+
+
+@cache
+def _keys_layout(mac_key_bytes: int, key_bytes: int, iv_bytes: int) -> struct.Struct:
+    """Both directions' keys, one field each."""
+    return struct.Struct(">" + f"{mac_key_bytes}s{key_bytes}s{iv_bytes}s" * 2)
 
 
 def _malformed() -> SnapshotRejected:
