@@ -155,6 +155,15 @@ class DTLSConfig:
 
     # --- what follows from it -------------------------------------------------------------------
 
+    def counts_as_revoked(self, peer: Identity) -> bool:
+        """Ask ``is_revoked``; no answer is the answer yes."""
+        if self.is_revoked is None:
+            return False
+        try:
+            return self.is_revoked(peer)
+        except Exception:  # noqa: BLE001 whatever kept the caller from answering, nobody comes in by it
+            return True
+
     def own_credential(self, kind: int) -> Credential | None:
         """Return what we have of a certificate type (RFC 7250), or None."""
         if kind == CertificateType.RAW_PUBLIC_KEY:

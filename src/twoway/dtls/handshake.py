@@ -202,7 +202,7 @@ class Handshake(ABC):
             self._config,
             session,
             is_client=self.is_client,
-            is_revoked=self._is_revoked,
+            is_revoked=self._config.counts_as_revoked,
             at=self._wall_clock(),
         )
 
@@ -276,18 +276,10 @@ class Handshake(ABC):
             self._peer, self._peer_key = verify_chain_untrusted(
                 self._config.trust, chain, purpose=purpose, at=at
             )
-        if self._is_revoked(self._peer):
+        if self._config.counts_as_revoked(self._peer):
             raise HandshakeFailure(
                 AlertDescription.CERTIFICATE_REVOKED, f"the peer's identity was revoked: {self._peer}"
             )
-
-    def _is_revoked(self, identity: Identity) -> bool:
-        if self._config.is_revoked is None:
-            return False
-        try:
-            return self._config.is_revoked(identity)
-        except Exception:  # noqa: BLE001 whatever kept the caller from answering, nobody comes in by it
-            return True
 
     # --- connection IDs -------------------------------------------------------------------------
 

@@ -265,7 +265,7 @@ class ServerHandshake(Handshake):
         key = self._config.psk_lookup(identity)
         if key is None or not MIN_PSK_BYTES <= len(key) <= MAX_PSK_BYTES:
             return stand_in
-        return stand_in if self._is_revoked(PSKIdentity(identity)) else key
+        return stand_in if self._config.counts_as_revoked(PSKIdentity(identity)) else key
 
     def _receive_premaster_untrusted(self, body: bytes) -> None:
         """RFC 5246 section 7.4.7.1: whatever the ciphertext is like, what follows looks the same."""

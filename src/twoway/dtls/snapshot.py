@@ -205,17 +205,8 @@ def require_admitted(saved: SavedAssociation, config: DTLSConfig, now: datetime)
         raise SnapshotRejected("the peer's certificate has expired", where=peer.uri)
     if isinstance(peer, RawPublicKeyIdentity) and peer.spki_sha256 not in config.raw_key_pins:
         raise SnapshotRejected("the peer's key is not pinned any more", where=peer.uri)
-    if _is_revoked(config, peer):
+    if config.counts_as_revoked(peer):
         raise SnapshotRejected("the peer was revoked", where=peer.uri)
-
-
-def _is_revoked(config: DTLSConfig, peer: Identity) -> bool:
-    if config.is_revoked is None:
-        return False
-    try:
-        return config.is_revoked(peer)
-    except Exception:  # noqa: BLE001 whatever kept the caller from answering, nobody comes in by it
-        return True
 
 
 def _suite_of(code: int, suites: Iterable[CipherSuite]) -> CipherSuite:
