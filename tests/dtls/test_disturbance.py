@@ -10,7 +10,7 @@ from dtls_wires import meanwhile
 from small_pki import small_pki
 
 from twoway.dtls import AlertDescription
-from twoway.dtls.association import MAX_UNREADABLE_RECORDS
+from twoway.dtls.handshaking import MAX_UNREADABLE_RECORDS
 from twoway.dtls.messages.certificates import CertificateRequest, ClientCertificateType
 from twoway.dtls.messages.handshake import HandshakeType
 from twoway.dtls.record import DTLS_1_2, encode_record

@@ -162,8 +162,8 @@ def test_the_check_is_answered_only_together_with_an_id(client, server):
     pair = pair_with(client, server, client_handshake=rogue_client(**client_hello(extensions=change)))
     pair.connect()
     is_agreed = client is not None and server is not None
-    assert pair.server.association._paths.is_checked is is_agreed
-    assert pair.client.association._paths.is_checked is is_agreed
+    assert pair.server.association._agreement.checks_paths is is_agreed
+    assert pair.client.association._agreement.checks_paths is is_agreed
 
 
 def test_an_id_too_long_for_our_datagrams_is_refused_in_plain_words():

@@ -16,6 +16,7 @@ from small_pki import small_pki
 
 from twoway.dtls import Association, CertificateCredential, HelloGate, PSKCredential, keys, suites
 from twoway.dtls.groups import EphemeralKey, NamedGroup
+from twoway.dtls.handshaking import Handshaking
 
 
 @pytest.fixture
@@ -55,8 +56,9 @@ def shown(pair: Pair) -> str:
         parts += [repr(event) + str(event) for event in (*side.events, *side.trace)]
         parts += [repr(association), str(association), repr(association.counters)]
         inner = [getattr(association, name) for name in Association.__slots__]
-        if association._handshake is not None:
-            inner += vars(association._handshake).values()
+        if association._handshaking is not None:
+            inner += [getattr(association._handshaking, name) for name in Handshaking.__slots__]
+            inner += vars(association._handshaking.handshake).values()
         parts += [
             repr(value) + str(value)
             for value in (*inner, *association._sender._epochs)
@@ -105,9 +107,9 @@ def test_after_the_handshake_its_secrets_are_forgotten():
     for kind in KINDS:
         pair = pair_of(kind)
         pair.start()
-        handshakes = [weakref.ref(pair.client.association._handshake)]
+        handshakes = [weakref.ref(pair.client.association._handshaking.handshake)]
         pair.run(until=0.035)
-        handshakes.append(weakref.ref(pair.server.association._handshake))
+        handshakes.append(weakref.ref(pair.server.association._handshaking.handshake))
         pair.run()
         assert pair.works()
         pair.client.handshake = pair.server.handshake = None  # What the pair itself keeps for its tests.
@@ -130,7 +132,7 @@ def test_a_session_shows_no_secret(by, kind, secrets):
 def test_after_the_handshake_only_the_association_keeps_the_session():
     pair = Meeting("ticket").again().connect()
     for side in (pair.client, pair.server):
-        assert side.association._handshake is None
+        assert side.association._handshaking is None
 
 
 def test_data_is_not_shown():

@@ -9,7 +9,7 @@ from dtls_rogue import changed, rogue_server
 from dtls_wires import damage, meanwhile
 
 from twoway.dtls import AlertDescription, Closed, ClosedBy, suites
-from twoway.dtls.association import MAX_UNREADABLE_RECORDS
+from twoway.dtls.handshaking import MAX_UNREADABLE_RECORDS
 from twoway.dtls.messages.handshake import HandshakeType
 from twoway.dtls.record import DTLS_1_2, ContentType, encode_record
 

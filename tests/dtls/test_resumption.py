@@ -13,7 +13,8 @@ from dtls_wires import delay, duplicate, lose, lossy, reverse_flights, silence_f
 from resuming import LIFETIME, SECRET, WAYS, Meeting, is_resumed, server_resumption
 from small_pki import NOW, small_pki
 
-from twoway.dtls import Association, HandshakeKind, Resumption, SessionTickets, suites
+from twoway.dtls import HandshakeKind, Resumption, SessionTickets, suites
+from twoway.dtls.handshaking import Handshaking
 from twoway.dtls.messages.handshake import HandshakeType, parse_fragments_untrusted
 from twoway.dtls.record import ContentType
 from twoway.errors import CallerError, ConfigurationError
@@ -134,7 +135,7 @@ def test_a_one_sided_session_stays_one_sided():
 @pytest.mark.parametrize("field", ["max_fragment_length", "record_size_limit"])
 def test_record_lengths_are_bounded_again(by, field, monkeypatch):
     told = []
-    monkeypatch.setattr(Association, "limit_plaintext", lambda self, **limits: told.append(limits))
+    monkeypatch.setattr(Handshaking, "limit_plaintext", lambda self, **limits: told.append(limits))
     first = Meeting(by, changes={field: 512})
     assert told == [{"sent": 512, "received": 512}] * 2
     assert is_resumed(first.again())
@@ -146,7 +147,9 @@ def test_connection_ids_are_agreed_upon_anew(by):
     first = Meeting(by, changes={"connection_id_bytes": 6})
     pair = first.again()
     assert is_resumed(pair)
-    ids = [side.association._connection_ids for side in (first.pair.client, pair.client, pair.server)]
+    ids = [
+        side.association._agreement.connection_ids for side in (first.pair.client, pair.client, pair.server)
+    ]
     assert ids[0] != ids[1]
     assert (ids[1].ours, ids[1].peers) == (ids[2].peers, ids[2].ours)
     assert len(ids[1].ours) == 6

@@ -149,7 +149,7 @@ def test_connection_ids_come_back(sizes):
         before = getattr(pair, side).association
         after = move(pair, side)
         assert after.connection_id == before.connection_id
-        assert after._paths.is_checked == before._paths.is_checked
+        assert after._agreement.checks_paths == before._agreement.checks_paths
     assert pair.works()
 
 
@@ -546,7 +546,7 @@ def test_another_key_restores_nothing():
 def test_no_secret_is_in_a_snapshot_or_in_what_is_printed():
     pair = connected("shared key")
     association = pair.server.association
-    keys = association._keys
+    keys = association._agreement.keys
     snapshot = association.save(KEY)
     restored = restore(pair, "server", snapshot)
     shown = "".join(map(repr, [snapshot, KEY, restored, keys])).encode()

@@ -193,9 +193,9 @@ class Pair:
             session=session,
         )
         if client_handshake is not None:
-            rogue = client_handshake(self._surroundings(client), self.client.association)
-            self.client.association._handshake = self.client.association._client = rogue
-        self.client.handshake = self.client.association._handshake
+            rogue = client_handshake(self._surroundings(client), self.client.association._handshaking)
+            self.client.association._handshaking.handshake = rogue
+        self.client.handshake = self.client.association._handshaking.handshake
         self.signer: Callable[[SignatureRequest | DecryptionRequest], bytes | None] | None = None
 
     def start(self) -> None:
@@ -284,9 +284,9 @@ class Pair:
             )
             if self._server_handshake is not None:
                 surroundings = self._surroundings(self._server_config)
-                rogue = self._server_handshake(surroundings, self.server.association, verdict)
-                self.server.association._handshake = self.server.association._server = rogue
-            self.server.handshake = self.server.association._handshake
+                rogue = self._server_handshake(surroundings, self.server.association._handshaking, verdict)
+                self.server.association._handshaking.handshake = rogue
+            self.server.handshake = self.server.association._handshaking.handshake
             self.server.association.start(self.now)
             self.drain(self.server)
 

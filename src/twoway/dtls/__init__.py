@@ -5,7 +5,7 @@ and time are in :mod:`twoway.net`.
 """
 
 from twoway.dtls.alerts import AlertDescription, AlertLevel, HandshakeFailure
-from twoway.dtls.association import RECEIPTS_AHEAD, SENDS_AHEAD, Association
+from twoway.dtls.association import Association
 from twoway.dtls.config import DTLSConfig, Legacy2013Profile
 from twoway.dtls.cookie import AcceptedHello, HelloGate, HelloUnfinished, HelloVerify, may_be_client_hello
 from twoway.dtls.credentials import (
@@ -33,6 +33,7 @@ from twoway.dtls.groups import NamedGroup
 from twoway.dtls.kinds import HandshakeKind
 from twoway.dtls.paths import Path
 from twoway.dtls.resumption import Resumption
+from twoway.dtls.saving import RECEIPTS_AHEAD, SENDS_AHEAD
 from twoway.dtls.sealing import SnapshotKey, SnapshotRejected
 from twoway.dtls.session import HeldSession, Session
 from twoway.dtls.session_store import MemorySessionStore, SessionStore

@@ -59,7 +59,7 @@ class Flight:
     @property
     def reminder(self) -> Flight:
         """Its last message alone. To a peer that has the flight it says: I have not got all of your answer.
-        Its end stands for the whole flight (see :meth:`Association._note_repetition`)."""
+        Its end stands for the whole flight (see :meth:`Sender.is_repetition`)."""
         return Flight(self.items[-1:], self.awaits_answer)
 
     def pack(

@@ -5,11 +5,13 @@ A suite says which hash its PRF uses. Secrets are passed and returned as bytes a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.hazmat.primitives import hashes, hmac
 
 if TYPE_CHECKING:  # A suite makes its protection of the keys below, so at run time it imports this module.
+    from twoway.dtls.protection import Protection
     from twoway.dtls.suites import CipherSuite
 
 MASTER_SECRET_BYTES: Final = 48
@@ -46,6 +48,10 @@ class EpochKeys(NamedTuple):
     """The peer writes with them."""
     write: DirectionKeys
     """We write with them."""
+
+    def protection(self, direction: DirectionKeys, entropy: Callable[[int], bytes]) -> Protection:
+        """Make the protection of one of the two directions."""
+        return self.suite.protection(direction, encrypt_then_mac=self.encrypt_then_mac, entropy=entropy)
 
 
 def prf(prf_hash: PRFHash, secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:

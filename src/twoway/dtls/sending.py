@@ -45,6 +45,7 @@ from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.config import DTLSConfig
 from twoway.dtls.epochs import WriteEpoch
 from twoway.dtls.flights import Flight, Piece, smallest_mtu_bytes
+from twoway.dtls.messages.handshake import Fragment, HandshakeType
 from twoway.dtls.paths import Path
 from twoway.dtls.protection import Protection
 from twoway.dtls.record import DTLS_1_2, HEADER_BYTES, MAX_PLAINTEXT_BYTES, ContentType
@@ -71,6 +72,7 @@ class Sender:
     """
 
     __slots__ = (
+        "_answered_seq",
         "_datagrams",
         "_epoch",
         "_epochs",
@@ -100,6 +102,7 @@ class Sender:
         self._epoch = 0
         self._datagrams: list[tuple[bytes, Path]] = []
         self._flight: Flight | None = None
+        self._answered_seq = -1  # The peer's last message that the flight answers.
         self._timer = RetransmissionTimer(config.retransmission)
 
     # --- what is asked of it --------------------------------------------------------------------
@@ -209,9 +212,16 @@ class Sender:
         """
         self._datagrams.append((self._epochs[self._epoch].encode(kind, self._version, plaintext), path))
 
-    def send_flight(self, flight: Flight, now: float) -> None:
-        """Send a flight and keep it for repetition."""
+    def send_flight(self, flight: Flight, now: float, *, answered_seq: int) -> None:
+        """Send a flight and keep it for repetition.
+
+        Args:
+            flight: what to send.
+            now: monotonic seconds.
+            answered_seq: the message_seq of the peer's last message that it answers; -1: none.
+        """
         self._flight = flight
+        self._answered_seq = answered_seq
         self._transmit(flight)
         if flight.awaits_answer:
             self._timer.start(now, is_answer_last=flight.is_answer_last)
@@ -231,6 +241,17 @@ class Sender:
         elif due is Due.REMINDER:
             self._transmit(self._flight.reminder)
         return due
+
+    def is_repetition(self, fragment: Fragment) -> bool:
+        """Tell whether a fragment that came before means that ours did not come through.
+
+        RFC 6347 section 4.2.4: so it is if the peer repeats its flight. The end of its last message stands
+        for the whole flight, so one repetition is answered once. A request for a cookie is never repeated by
+        itself: a second one answers a second hello.
+        """
+        is_end_of_flight = fragment.message_seq == self._answered_seq and fragment.is_last
+        is_of_a_flight = fragment.type != HandshakeType.HELLO_VERIFY_REQUEST
+        return self._flight is not None and is_end_of_flight and is_of_a_flight
 
     def answer_repetition(self, now: float) -> bool:
         """The peer repeated its flight: send ours again as long as the budget lasts; tell whether it was
