@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from operator import itemgetter
-from typing import Final
 
 from twoway.dtls.agreement import Agreement
 from twoway.dtls.alerts import AlertDescription, AlertLevel
@@ -25,7 +23,6 @@ from twoway.dtls.events import (
     DataReceived,
     DecryptionRequest,
     Event,
-    PathChanged,
     SignatureRequest,
 )
 from twoway.dtls.flights import CHANGE_CIPHER_SPEC_BODY
@@ -33,12 +30,13 @@ from twoway.dtls.handshake import Surroundings
 from twoway.dtls.handshaking import Handshaking
 from twoway.dtls.journal import Journal
 from twoway.dtls.messages.handshake import Fragment, HandshakeType, parse_fragments_untrusted
-from twoway.dtls.paths import ROUND_TRIPS, Path, Paths
+from twoway.dtls.path_messenger import PathMessenger
+from twoway.dtls.paths import Path, Paths
 from twoway.dtls.protection import RecordRejected, RecordUnreadable
 from twoway.dtls.receiving import Receiver, RecordOverflow
 from twoway.dtls.record import DTLS_1_0, DTLS_1_2, ContentType, Record, split_datagram_untrusted
 from twoway.dtls.reservation import Reservation
-from twoway.dtls.return_routability import MESSAGE_BYTES, PathMessage
+from twoway.dtls.return_routability import PathMessage
 from twoway.dtls.saving import RECEIPTS_AHEAD, SENDS_AHEAD, Saving
 from twoway.dtls.sealing import SnapshotKey
 from twoway.dtls.sending import Sender
@@ -49,8 +47,6 @@ from twoway.dtls.timers import Due
 from twoway.errors import CallerError
 from twoway.identity import Identity
 from twoway.trace import Trace, ignore
-
-_DATAGRAM: Final = itemgetter(0)
 
 
 class Association:
@@ -122,11 +118,11 @@ class Association:
         self._saving: Saving | None = None
         # Before the hellos have agreed upon it, the length of ours is what a record with an ID has.
         self._connection_id_bytes = len(surroundings.connection_id or b"")
-        self._paths = Paths(self, surroundings.entropy, path)
+        self._paths: Paths | None = None
         self._came_by = path
         self._sender = Sender(
             self._config,
-            self._paths.route,
+            path,
             # RFC 6347 section 4.2.1: a server goes on with the sequence number of the hello's record.
             first_sequence=accepted.record.sequence if accepted else 0,
             version=DTLS_1_2 if accepted else DTLS_1_0,
@@ -306,16 +302,16 @@ class Association:
     @property
     def path(self) -> Path:
         """By which path data goes."""
-        return self._paths.path
+        return self._sender.path if self._paths is None else self._paths.path
 
     def datagrams_to_send(self) -> list[bytes]:
         """Return what to send now, in order, and forget it."""
-        return list(map(_DATAGRAM, self._sender.collect()))
+        return self._sender.collect()
 
     def routed_datagrams_to_send(self) -> list[tuple[bytes, Path]]:
         """Return what to send now, in order, each with its path, and forget it. While it is not clear where
         the peer is, a datagram may be there twice, with two paths; the peer takes one of them."""
-        return self._sender.collect()
+        return self._sender.collect_routed()
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet returned, or None."""
@@ -326,7 +322,9 @@ class Association:
         """Return when :meth:`handle_timer` is due, in monotonic seconds, or None."""
         if self._closed:
             return None
-        return self._paths.deadline if self._handshaking is None else self._handshaking.deadline
+        if self._handshaking is not None:
+            return self._handshaking.deadline
+        return None if self._paths is None else self._paths.deadline
 
     # --- inputs ---------------------------------------------------------------------------------
 
@@ -365,10 +363,10 @@ class Association:
         deadline = self.next_deadline()
         if deadline is None or now < deadline:
             return
-        if self._handshaking is None:
-            self._paths.expire(now)
-        else:
+        if self._handshaking is not None:
             self._handshaking.handle_timer()
+        elif self._paths is not None:
+            self._paths.expire(now)
 
     def send(self, data: bytes) -> None:
         """Send one record of application data.
@@ -413,7 +411,7 @@ class Association:
     def use_path(self, path: Path) -> None:
         """Speak by another path from here on, because we have moved by ourselves (RFC 9853 section 5.2): to
         another interface, say. The peer finds that out by our next record."""
-        self._paths.use(path)
+        self._follow().use(path)
 
     def close(self) -> None:
         """End the association with close_notify (RFC 5246 section 7.2.1)."""
@@ -504,7 +502,6 @@ class Association:
         """Be what a snapshot says."""
         keys, ids = saved.keys, saved.connection_ids
         self._agreement = Agreement(keys, ids, saved.checks_paths, saved.sent_limit, saved.received_limit)
-        self._paths.is_checked = saved.checks_paths
         self._sender.negotiated()
         self._sender.restore(keys.protection(keys.write, self._entropy), ids.peers, saved.cut.send)
         self._receiver.restore(keys.protection(keys.read, self._entropy), ids.ours, saved.cut.receive)
@@ -541,7 +538,8 @@ class Association:
         kind, plaintext, is_newest = opened
         if record.connection_id and self._connected:
             may_move = is_newest and kind != ContentType.RETURN_ROUTABILITY_CHECK
-            self._paths.hear(self._came_by, record.wire_bytes, self.now, may_move=may_move)
+            if self._paths is not None or (may_move and self._came_by != self._sender.path):
+                self._follow().hear(self._came_by, record.wire_bytes, self.now, may_move=may_move)
         if kind == ContentType.APPLICATION_DATA:
             self._receive_data(record, plaintext)
         elif kind == ContentType.HANDSHAKE:
@@ -574,7 +572,7 @@ class Association:
         except RecordRejected as rejected:
             self._journal.drop(str(rejected))
         else:
-            self._paths.answer(message, self._came_by, record.wire_bytes, self.now)
+            self._follow().answer(message, self._came_by, record.wire_bytes, self.now)
 
     def _receive_alert(self, record: Record, plaintext: bytes) -> None:
         """RFC 5246 section 7.2. Unprotected alerts count only while nothing better can come."""
@@ -633,42 +631,16 @@ class Association:
         else:
             self._journal.resent(Due.FLIGHT, "the peer repeated its flight")
 
-    # --- PathLink: what the paths ask for -------------------------------------------------------
+    # --- paths ----------------------------------------------------------------------------------
 
-    @property
-    def challenge_bytes(self) -> int:
-        """How long a challenge is (see :class:`~twoway.dtls.paths.PathLink`)."""
-        return self._sender.record_bytes(MESSAGE_BYTES)
-
-    @property
-    def path_timeout(self) -> float:
-        """How long a path has (see :class:`~twoway.dtls.paths.PathLink`)."""
-        rule = self._config.retransmission
-        if self.round_trip is None:
-            return rule.initial
-        # A new path may be slower than the one that was measured.
-        return max(rule.shortest, ROUND_TRIPS * self.round_trip)
-
-    def send_path_message(self, message: PathMessage, path: Path) -> None:
-        """Send a message of the check (see :class:`~twoway.dtls.paths.PathLink`)."""
-        if not self._sender.has_room_for_data:
-            return  # The last sequence numbers are not for the peer to use up.
-        try:
-            self._sender.send_by(path, ContentType.RETURN_ROUTABILITY_CHECK, message.encode())
-        except NumbersUsedUp:
-            return  # Nor are those that somebody else may use.
-        self._journal.counters[f"path messages sent: {message.type.label}"] += 1
-        self._journal.tell("path message sent", type=message.type.label, path=path)
-
-    def path_changed(self, path: Path) -> None:
-        """Tell the caller (see :class:`~twoway.dtls.paths.PathLink`)."""
-        self._journal.tell("path changed", path=path)
-        self._journal.events.append(PathChanged(path))
-
-    def path_noted(self, what: str, path: Path) -> None:
-        """Count (see :class:`~twoway.dtls.paths.PathLink`)."""
-        self._journal.counters[what] += 1
-        self._journal.tell(what, path=path)
+    def _follow(self) -> Paths:
+        """Return the paths. As long as nobody moves there is but the one that the sender knows."""
+        if self._paths is None:
+            messenger = PathMessenger(self._sender, self._journal, self._config.retransmission)
+            self._paths = Paths(messenger, self._entropy, self._sender.path)
+            self._paths.is_checked = self._agreement.checks_paths
+            self._sender.route_by(self._paths.route)
+        return self._paths
 
     # --- records out ----------------------------------------------------------------------------
 
@@ -691,7 +663,8 @@ class Association:
         self._handshaking = None
         self._connected = connected
         self._held = held
-        self._paths.is_checked = self._agreement.checks_paths
+        if self._paths is not None:
+            self._paths.is_checked = self._agreement.checks_paths
         self._sender.complete()
         self._receiver.complete()
         self._journal.events.append(connected)

@@ -39,6 +39,7 @@ While a key elsewhere makes a signature there is no flight to repeat and no time
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import repeat
 from typing import Final
 
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
@@ -66,9 +67,12 @@ class Sender:
 
     Args:
         config: MTU and retransmission.
-        route: returns the paths by which to send a datagram of so many bytes.
+        path: where the peer is.
         first_sequence: the sequence number of the first record of epoch 0.
         version: what the first records say; a first hello says DTLS 1.0.
+
+    Attributes:
+        path: by which everything goes until :meth:`route_by`.
     """
 
     __slots__ = (
@@ -80,27 +84,31 @@ class Sender:
         "_inner_bytes",
         "_limit_bytes",
         "_mtu_bytes",
+        "_paths",
         "_route",
         "_timer",
         "_version",
+        "path",
     )
 
     def __init__(
         self,
         config: DTLSConfig,
-        route: Callable[[int], Iterable[Path]],
+        path: Path,
         *,
         first_sequence: int,
         version: int,
     ) -> None:
-        self._route = route
+        self.path = path
+        self._route: Callable[[int], Iterable[Path]] | None = None
         self._mtu_bytes = config.mtu_bytes
         self._limit_bytes = MAX_PLAINTEXT_BYTES
         self._inner_bytes = 0
         self._version = version
         self._epochs = [WriteEpoch(0, first_sequence, None)]
         self._epoch = 0
-        self._datagrams: list[tuple[bytes, Path]] = []
+        self._datagrams: list[bytes] = []
+        self._paths: list[Path] | None = None  # Of each datagram; None as long as there is one path alone.
         self._flight: Flight | None = None
         self._answered_seq = -1  # The peer's last message that the flight answers.
         self._timer = RetransmissionTimer(config.retransmission)
@@ -142,12 +150,26 @@ class Sender:
         """Return how long a protected record with so many bytes of content is, at most."""
         return HEADER_BYTES + self._epochs[1].overhead_bytes + size
 
-    def collect(self) -> list[tuple[bytes, Path]]:
-        """Return the datagrams to send now, each with its path, and forget them."""
+    def collect(self) -> list[bytes]:
+        """Return the datagrams to send now and forget them."""
         datagrams, self._datagrams = self._datagrams, []
+        if self._paths is not None:
+            self._paths = []
         return datagrams
 
+    def collect_routed(self) -> list[tuple[bytes, Path]]:
+        """Return the datagrams to send now, each with its path, and forget them."""
+        if not self._datagrams:
+            return []
+        paths = repeat(self.path) if self._paths is None else self._paths
+        return list(zip(self.collect(), paths, strict=False))
+
     # --- what it is told ------------------------------------------------------------------------
+
+    def route_by(self, route: Callable[[int], Iterable[Path]]) -> None:
+        """Ask, from here on, by which paths to send each datagram of so many bytes."""
+        self._route = route
+        self._paths = [self.path] * len(self._datagrams)
 
     def negotiated(self) -> None:
         """The version is agreed upon: records say DTLS 1.2 from here on."""
@@ -205,12 +227,14 @@ class Sender:
         self._put(self._epochs[self._epoch].encode(kind, self._version, plaintext))
 
     def send_by(self, path: Path, kind: ContentType, plaintext: bytes) -> None:
-        """Send one record in the current epoch by this path.
+        """Send one record in the current epoch by this path, once there are several (:meth:`route_by`).
 
         Raises:
             NumbersUsedUp: there is no sequence number left.
         """
-        self._datagrams.append((self._epochs[self._epoch].encode(kind, self._version, plaintext), path))
+        assert self._paths is not None
+        self._datagrams.append(self._epochs[self._epoch].encode(kind, self._version, plaintext))
+        self._paths.append(path)
 
     def send_flight(self, flight: Flight, now: float, *, answered_seq: int) -> None:
         """Send a flight and keep it for repetition.
@@ -291,8 +315,12 @@ class Sender:
             self._epoch = 1
 
     def _put(self, datagram: bytes) -> None:
+        if self._route is None or self._paths is None:
+            self._datagrams.append(datagram)
+            return
         for path in self._route(len(datagram)):
-            self._datagrams.append((datagram, path))
+            self._datagrams.append(datagram)
+            self._paths.append(path)
 
     def _packed(self, flight: Flight) -> list[list[Piece]]:
         return list(
