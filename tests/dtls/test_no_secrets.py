@@ -14,9 +14,10 @@ from dtls_wires import lossy
 from resuming import WAYS, Meeting
 from small_pki import small_pki
 
-from twoway.dtls import Association, CertificateCredential, HelloGate, PSKCredential, keys, suites
+from twoway.dtls import CertificateCredential, HelloGate, PSKCredential, keys, suites
 from twoway.dtls.groups import EphemeralKey, NamedGroup
 from twoway.dtls.handshaking import Handshaking
+from twoway.dtls.record_layer import RecordLayer
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def shown(pair: Pair) -> str:
         association = side.association
         parts += [repr(event) + str(event) for event in (*side.events, *side.trace)]
         parts += [repr(association), str(association), repr(association.counters)]
-        inner = [getattr(association, name) for name in Association.__slots__]
+        inner = [getattr(association, name) for name in RecordLayer.__slots__]
         if association._handshaking is not None:
             inner += [getattr(association._handshaking, name) for name in Handshaking.__slots__]
             inner += vars(association._handshaking.handshake).values()
