@@ -171,9 +171,37 @@ async def test_ten_thousand_idle_associations_cost_a_datagram_nothing():
         assert not busy.over
 
 
+def ciphers(link):
+    """What a link has at hand to read and to write with."""
+    epochs = (link.association._receiver._epochs[1], link.association._sender._epochs[1])
+    return [epoch._protection._aead for epoch in epochs]
+
+
+async def test_only_the_connections_used_last_keep_their_ciphers():
+    async with serving(on_connection=echo, limits=Limits(awake=2)) as server, calling() as client:
+        async with calling() as second, calling() as third:
+            callers = [await reach(each, server) for each in (client, second, third)]
+            inboxes = [Inbox.of(connection) for connection in callers]
+            links = list(server._switchboard.links)
+            for number in (0, 1, 2, 0):
+                had = len(inboxes[number].received)
+                callers[number].send(b"x")
+                await until(lambda inbox=inboxes[number], had=had: len(inbox.received) == had + 1)
+            assert [None in ciphers(link) for link in links] == [False, True, False]
+            assert len(server._switchboard._awake) == 2
+        await until(lambda: len(server._switchboard.links) == 1)
+        assert len(server._switchboard._awake) == 1
+
+
 def test_a_limit_of_nothing_is_the_callers_fault():
     assert SameLimits is Limits
-    for wrong in ({"half_open": 0}, {"associations": -1}, {"idle_timeout": 0.0}, {"half_open_per_host": 0}):
+    for wrong in (
+        {"half_open": 0},
+        {"half_open_per_host": 0},
+        {"associations": -1},
+        {"idle_timeout": 0.0},
+        {"awake": 0},
+    ):
         with pytest.raises(CallerError):
             Limits(**wrong)
 

@@ -21,6 +21,9 @@ class Limits:
     associations_per_host: int = 2_500
     """The share of one IPv4 address or one IPv6 /64 in the associations that peers opened. Behind one address
     there may be a whole site of sensors."""
+    awake: int = 1024
+    """Connections that keep their ciphers at hand, those that were used last. With them one takes about twice
+    the memory; the others make them again when a record needs them."""
     sessions: int = 256
     """Sessions of servers that are kept for the next connection with them, some 2 kB each; none unless a
     configuration has ``resumption``."""
@@ -34,6 +37,7 @@ class Limits:
             self.half_open_per_host,
             self.associations,
             self.associations_per_host,
+            self.awake,
             self.sessions,
         )
         if min(counts) < 1 or self.idle_timeout <= 0:

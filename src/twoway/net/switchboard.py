@@ -59,6 +59,7 @@ from twoway.errors import CallerError, NetworkError, TwowayError
 from twoway.net import handover
 from twoway.net.address import SocketAddress, packed, plain, unpacked, written
 from twoway.net.alarm import Alarm
+from twoway.net.awake import Awake
 from twoway.net.connection import Carrier, Connection
 from twoway.net.failure import NOBODY_ANSWERED, START_IT, handshake_failed
 from twoway.net.limits import Limits
@@ -114,6 +115,7 @@ class Switchboard:
         self._gate = HelloGate(entropy=entropy)
         self._sessions = SessionCache(limits.sessions)
         self._alarm: Alarm[Link] = Alarm(clock, self._look_at)
+        self._awake = Awake(limits.awake)
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -373,6 +375,8 @@ class Switchboard:
             link.draining = False
         if not link.over:
             self._note_deadline(link)
+            if link.connection is not None:
+                self._awake.use(link)
 
     def _transmit(self, link: Link) -> None:
         for datagram, path in link.association.routed_datagrams_to_send():
@@ -496,6 +500,7 @@ class Switchboard:
         link.over = True
         self.links.remove(link)
         self._alarm.forget(link)
+        self._awake.forget(link)
         if link.outgoing:
             # A handshake that failed has none: if it was the session that did it, the next one goes without.
             self._sessions.keep(link.address, link.config, link.association.session)
