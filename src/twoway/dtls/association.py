@@ -13,7 +13,6 @@ from datetime import datetime
 from twoway.dtls.alerts import AlertDescription, AlertLevel
 from twoway.dtls.config import DTLSConfig
 from twoway.dtls.cookie import AcceptedHello
-from twoway.dtls.epochs import NumbersUsedUp
 from twoway.dtls.events import (
     ClosedBy,
     Connected,
@@ -23,7 +22,7 @@ from twoway.dtls.events import (
 )
 from twoway.dtls.handshake import Surroundings
 from twoway.dtls.paths import Path
-from twoway.dtls.record import ContentType, split_datagram_untrusted
+from twoway.dtls.record import split_datagram_untrusted
 from twoway.dtls.record_layer import RecordLayer
 from twoway.dtls.reservation import Reservation
 from twoway.dtls.saving import RECEIPTS_AHEAD, SENDS_AHEAD, Saving
@@ -292,15 +291,9 @@ class Association(RecordLayer):
             CallerError: not connected, closed, or too long; NumbersUsedUp, which is one, if there is no
                 sequence number that may be used.
         """
-        if not self.established:
+        if self._connected is None or self._closed is not None:
             raise CallerError("the association is not connected")
-        if not self._sender.has_room_for_data:
-            raise NumbersUsedUp("the association's sequence numbers are used up", remedy="connect again")
-        if len(data) > self._sender.limit_bytes:
-            raise CallerError(
-                f"a record to this peer holds {self._sender.limit_bytes} bytes, not {len(data)}"
-            )
-        self._sender.send(ContentType.APPLICATION_DATA, data)
+        self._sender.send_data(data)
         if self._saving is not None:
             self._saving.look()
 

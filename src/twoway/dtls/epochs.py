@@ -38,9 +38,10 @@ class WriteEpoch:
     Attributes:
         sequence: the sequence number of the next record.
         limit: sequence numbers end below it (:mod:`twoway.dtls.reservation`).
+        inner_bytes: how much is protected beside the content: the type, in a record with a connection ID.
     """
 
-    __slots__ = ("_connection_id", "_number", "_protection", "limit", "sequence")
+    __slots__ = ("_connection_id", "_number", "_protection", "inner_bytes", "limit", "sequence")
 
     def __init__(
         self, number: int, sequence: int, protection: Protection | None, connection_id: bytes = b""
@@ -48,13 +49,9 @@ class WriteEpoch:
         self._connection_id = connection_id
         self._number = number
         self._protection = protection
+        self.inner_bytes = INNER_TYPE_BYTES if connection_id else 0
         self.sequence = sequence
         self.limit = MAX_SEQUENCE + 1
-
-    @property
-    def inner_bytes(self) -> int:
-        """How much is protected beside the content: the type, in a record with a connection ID."""
-        return INNER_TYPE_BYTES if self._connection_id else 0
 
     @property
     def overhead_bytes(self) -> int:

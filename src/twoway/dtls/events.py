@@ -40,7 +40,7 @@ class Connected:
     """Whether the handshake was abbreviated: then all of the above had been proved in an earlier one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # Each record makes one, and a frozen one takes longer to make.
 class DataReceived:
     """One record of application data, authenticated and not seen before."""
 

@@ -26,7 +26,7 @@ from twoway.dtls.path_messenger import PathMessenger
 from twoway.dtls.paths import Path, Paths
 from twoway.dtls.protection import RecordRejected, RecordUnreadable
 from twoway.dtls.receiving import Receiver, RecordOverflow
-from twoway.dtls.record import DTLS_1_0, DTLS_1_2, ContentType, Record
+from twoway.dtls.record import APPLICATION_DATA, DTLS_1_0, DTLS_1_2, ContentType, Record
 from twoway.dtls.reservation import Reservation
 from twoway.dtls.return_routability import PathMessage
 from twoway.dtls.saving import Saving
@@ -171,7 +171,7 @@ class RecordLayer:
             may_move = is_newest and kind != ContentType.RETURN_ROUTABILITY_CHECK
             if self._paths is not None or (may_move and self._came_by != self._sender.path):
                 self._follow().hear(self._came_by, record.wire_bytes, self.now, may_move=may_move)
-        if kind == ContentType.APPLICATION_DATA:
+        if kind == APPLICATION_DATA:
             self._receive_data(record, plaintext)
         elif kind == ContentType.HANDSHAKE:
             self._receive_handshake(record, plaintext)

@@ -44,13 +44,14 @@ from typing import Final
 
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.config import DTLSConfig
-from twoway.dtls.epochs import WriteEpoch
+from twoway.dtls.epochs import NumbersUsedUp, WriteEpoch
 from twoway.dtls.flights import Flight, Piece, smallest_mtu_bytes
 from twoway.dtls.messages.handshake import Fragment, HandshakeType
 from twoway.dtls.paths import Path
 from twoway.dtls.protection import Protection
-from twoway.dtls.record import DTLS_1_2, HEADER_BYTES, MAX_PLAINTEXT_BYTES, ContentType
+from twoway.dtls.record import APPLICATION_DATA, DTLS_1_2, HEADER_BYTES, MAX_PLAINTEXT_BYTES, ContentType
 from twoway.dtls.timers import Due, RetransmissionTimer
+from twoway.errors import CallerError
 
 SMALLER_DATAGRAMS_BYTES: Final = (508, 256)
 """To what datagrams shrink when retransmissions stay unanswered, for larger ones may never come through (RFC
@@ -81,7 +82,6 @@ class Sender:
         "_epoch",
         "_epochs",
         "_flight",
-        "_inner_bytes",
         "_limit_bytes",
         "_mtu_bytes",
         "_paths",
@@ -103,7 +103,6 @@ class Sender:
         self._route: Callable[[int], Iterable[Path]] | None = None
         self._mtu_bytes = config.mtu_bytes
         self._limit_bytes = MAX_PLAINTEXT_BYTES
-        self._inner_bytes = 0
         self._version = version
         self._epochs = [WriteEpoch(0, first_sequence, None)]
         self._epoch = 0
@@ -139,12 +138,6 @@ class Sender:
     def round_trip(self) -> float | None:
         """The smoothed round trip in seconds; None as long as none is known."""
         return self._timer.round_trip
-
-    @property
-    def limit_bytes(self) -> int:
-        """The largest content of a record that the peer takes. The type inside of one with a connection ID
-        counts: how a peer reads its own limit there, no RFC says."""
-        return self._limit_bytes - self._inner_bytes
 
     def record_bytes(self, size: int) -> int:
         """Return how long a protected record with so many bytes of content is, at most."""
@@ -194,7 +187,6 @@ class Sender:
                 f"the MTU is {self._mtu_bytes} bytes, and what was negotiated{named} takes at least {needed}",
             )
         self._epochs.append(epoch)
-        self._inner_bytes = epoch.inner_bytes
 
     def limit_plaintext(self, limit_bytes: int | None) -> None:
         """Let no record have more plaintext than that from here on; None: what the protocol allows.
@@ -207,7 +199,6 @@ class Sender:
         """Go on in epoch 1, from a sequence number on."""
         epoch = WriteEpoch(1, sequence, protection, connection_id)
         self._epochs.append(epoch)
-        self._inner_bytes = epoch.inner_bytes
         self._epoch = 1
 
     def rest(self) -> None:
@@ -225,6 +216,23 @@ class Sender:
             NumbersUsedUp: there is no sequence number left.
         """
         self._put(self._epochs[self._epoch].encode(kind, self._version, plaintext))
+
+    def send_data(self, data: bytes) -> None:
+        """Send one record of application data in the current epoch, as one datagram.
+
+        Raises:
+            CallerError: it is longer than the peer takes.
+            NumbersUsedUp: there is no sequence number left for data.
+        """
+        epoch = self._epochs[self._epoch]
+        if not epoch.has_room_for_data:
+            raise NumbersUsedUp("the association's sequence numbers are used up", remedy="connect again")
+        # The type inside of a record with a connection ID counts: how a peer reads its own limit there, no
+        # RFC says.
+        limit_bytes = self._limit_bytes - epoch.inner_bytes
+        if len(data) > limit_bytes:
+            raise CallerError(f"a record to this peer holds {limit_bytes} bytes, not {len(data)}")
+        self._put(epoch.encode(APPLICATION_DATA, self._version, data))
 
     def send_by(self, path: Path, kind: ContentType, plaintext: bytes) -> None:
         """Send one record in the current epoch by this path, once there are several (:meth:`route_by`).
