@@ -8,8 +8,8 @@ from dtls_pair import Pair, client_config, server_config
 from dtls_rogue import client_hello, rogue_client, rogue_server, server_hello, with_extension, without
 
 from twoway.dtls import AlertDescription
-from twoway.dtls.association import Association
 from twoway.dtls.config import FRAGMENT_LENGTHS
+from twoway.dtls.handshaking import Handshaking
 from twoway.dtls.messages.hello import ExtensionType
 
 LIMIT, LENGTH = ExtensionType.RECORD_SIZE_LIMIT, ExtensionType.MAX_FRAGMENT_LENGTH
@@ -22,13 +22,13 @@ UNSUPPORTED = AlertDescription.UNSUPPORTED_EXTENSION
 def bounds(monkeypatch) -> dict[str, tuple[int | None, int | None]]:
     """What each side told its records, as it was told: (sent, received)."""
     told: dict[str, tuple[int | None, int | None]] = {}
-    original = Association.limit_plaintext
+    original = Handshaking.limit_plaintext
 
     def limit_plaintext(self, *, sent, received):
-        told["client" if self._client else "server"] = (sent, received)
+        told["client" if self.handshake.is_client else "server"] = (sent, received)
         original(self, sent=sent, received=received)
 
-    monkeypatch.setattr(Association, "limit_plaintext", limit_plaintext)
+    monkeypatch.setattr(Handshaking, "limit_plaintext", limit_plaintext)
     return told
 
 

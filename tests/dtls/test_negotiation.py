@@ -322,7 +322,7 @@ def test_a_hello_offers_what_its_suites_need_and_nothing_else(config, expected):
     """A hello that is small is one datagram on a small link."""
     pair = Pair(config, psk_server_config())
     pair.start()
-    assert set(pair.client.association._client._hello.extensions) == expected
+    assert set(pair.client.handshake._hello.extensions) == expected
 
 
 RAW_CLIENT, RAW_SERVER = raw_key_configs()

@@ -417,7 +417,7 @@ class ClientHandshake(Handshake):
     def _say_psk_flight(self, exchange: KeyExchange) -> None:
         assert self._config.psk is not None
         identity, key = self._config.psk.identity, self._config.psk.key
-        if self._is_revoked(PSKIdentity(identity)):
+        if self._config.counts_as_revoked(PSKIdentity(identity)):
             raise HandshakeFailure(
                 AlertDescription.ACCESS_DENIED, f"the pre-shared key was revoked: {PSKIdentity(identity)}"
             )
