@@ -311,6 +311,25 @@ def test_data_that_goes_by_both_paths_is_delivered_once():
     assert pair.client.counters["dropped: replayed"] == 1
 
 
+def test_what_was_sent_before_a_move_still_goes_by_the_path_that_was_left():
+    association = pair_with(0, 8).connect().client.association
+    association.send(b"before")
+    association.use_path("lte")
+    association.send(b"after")
+    assert [path for _, path in association.routed_datagrams_to_send()] == [HOME, "lte"]
+    assert association.routed_datagrams_to_send() == []
+    association.send(b"plain")
+    assert len(association.datagrams_to_send()) == 1
+    association.send(b"routed")
+    assert [path for _, path in association.routed_datagrams_to_send()] == ["lte"]
+
+
+def test_whoever_does_not_move_keeps_no_paths():
+    pair = pair_with(8, 8).connect()
+    assert pair.works()
+    assert pair.client.association._paths is pair.server.association._paths is None
+
+
 def test_a_peer_that_moved_by_itself_says_so_and_is_followed_at_once():
     pair = pair_with(0, 8).connect()
     pair.interfaces.add("lte")
