@@ -310,7 +310,7 @@ class Association(RecordLayer):
         if self._closed:
             return
         if self._handshaking is None:
-            raise CallerError("only a handshake asks, and this one is complete")
+            raise CallerError("this was not asked for, or has been answered")
         self.now = now
         self._handshaking.answer(request, result)
 
