@@ -1,6 +1,6 @@
 # What a person does with this checkout. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit bench performance bench-peers fuzz states loss mutants
+.PHONY: help demo test check lint types layers unit interop bench performance bench-peers fuzz states loss mutants
 .PHONY: set-up system-packages lock clean
 
 RUN := .venv/bin
@@ -29,6 +29,9 @@ layers: set-up ## import-linter: the house stands
 
 unit: set-up ## pytest alone
 	$(RUN)/pytest -n $(WORKERS)
+
+interop: system-packages ## meet the foreign stacks in every cell of the matrix; write docs/interop.md
+	@TWOWAY_PEERS=required $(RUN)/python tests/interop/write_paper.py
 
 bench: bench-peers ## rates beside pyOpenSSL and tinydtls, against the aims
 	@$(RUN)/python bench/run.py $(BENCH)

@@ -11,25 +11,39 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 import pytest
 from small_pki import Credential, small_pki
 
 PATIENCE = 20.0
+PACKAGES = Path(__file__).parents[2] / "build" / "peers"
+"""Where scripts/set-up puts foreign stacks that come as packages, a folder each."""
 
 
 def program(name: str) -> str:
     """The path of a foreign program."""
     path = shutil.which(name)
     if path is None:
-        message = f"{name} is not installed (make system-packages installs it)"
-        if os.environ.get("TWOWAY_PEERS") == "required":
-            pytest.fail(message)
-        pytest.skip(message)
+        missing(name)
     return path
+
+
+def package(name: str) -> Path:
+    """The folder of a foreign package."""
+    if not (PACKAGES / name / ".installed").exists():
+        missing(name)
+    return PACKAGES / name
+
+
+def missing(name: str) -> NoReturn:
+    """Say that a peer is not there: fail where it is required, skip elsewhere."""
+    message = f"{name} is not installed (make system-packages installs it)"
+    if os.environ.get("TWOWAY_PEERS") == "required":
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 def free_udp_port() -> int:
@@ -48,8 +62,9 @@ def identity_files(credential: Credential, folder: Path) -> dict[str, str]:
 class Foreign:
     """A running program; its output is collected, its input can be written, it ends with the block."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._arguments = [program(arguments[0]), *arguments[1:]]
+        self._environment = {**os.environ, "LC_ALL": "C", **(environment or {})}
         self.output = ""
         self._news = threading.Condition()
 
@@ -59,7 +74,7 @@ class Foreign:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "LC_ALL": "C"},
+            env=self._environment,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -76,9 +91,18 @@ class Foreign:
         with self._news:
             assert self._news.wait_for(lambda: text in self.output, patience), self.output
 
+    def wait_until(self, condition: Callable[[str], bool], patience: float = PATIENCE) -> bool:
+        """Wait until its output is as wanted; tell whether it came to be."""
+        with self._news:
+            return self._news.wait_for(lambda: condition(self.output), patience)
+
     def write(self, text: str) -> None:
         self.process.stdin.write(text.encode())
         self.process.stdin.flush()
+
+    def end_input(self) -> None:
+        """Press Ctrl-D."""
+        self.process.stdin.close()
 
     def finish(self, patience: float = PATIENCE) -> int:
         """Wait for its own end and return the exit status."""

@@ -14,6 +14,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Self, TypeVar
 
@@ -33,7 +34,7 @@ E = TypeVar("E")
 PATIENCE = 15.0
 
 
-class _Loop(threading.Thread):
+class Loop(threading.Thread):
     """One socket, one association at a time."""
 
     def __init__(self) -> None:
@@ -42,6 +43,8 @@ class _Loop(threading.Thread):
         self.association: Association | None = None
         self.peer: tuple[str, int] | None = None
         self.events: list[Event] = []
+        self.sent: list[bytes] = []
+        self.heard: list[bytes] = []
         self._news = threading.Condition()
         self._lock = threading.Lock()
         self._stopping = False
@@ -63,6 +66,7 @@ class _Loop(threading.Thread):
             except OSError:
                 return
             with self._lock:
+                self.heard.append(data)
                 self.take(data, address)
 
     def take(self, data: bytes, address: tuple[str, int]) -> None:
@@ -74,7 +78,7 @@ class _Loop(threading.Thread):
         assert self.association
         while True:
             for datagram in self.association.datagrams_to_send():
-                self.socket.sendto(datagram, self.peer)
+                self.transmit(datagram, self.peer)
             event = self.association.next_event()
             if event is None:
                 return
@@ -82,6 +86,10 @@ class _Loop(threading.Thread):
                 self.events.append(event)
                 self._news.notify_all()
             self.on_event(event)
+
+    def transmit(self, datagram: bytes, address: tuple[str, int]) -> None:
+        self.sent.append(datagram)
+        self.socket.sendto(datagram, address)
 
     def on_event(self, event: Event) -> None:
         """A side may answer."""
@@ -100,6 +108,9 @@ class _Loop(threading.Thread):
             assert came, f"no {kind.__name__}: {self.events}"
             return next(event for event in self.events if isinstance(event, kind))
 
+    def has(self, kind: type[E]) -> bool:
+        return any(isinstance(event, kind) for event in self.events)
+
     def received(self) -> bytes:
         return b"".join(event.data for event in self.events if isinstance(event, DataReceived))
 
@@ -117,12 +128,18 @@ class _Loop(threading.Thread):
         self.socket.close()
 
 
-class LoopbackServer(_Loop):
-    """Echoes; takes the next peer when one is done."""
+def echo(data: bytes) -> bytes | None:
+    """What the server answers unless it is told otherwise."""
+    return b"echo: " + data
 
-    def __init__(self, config: DTLSConfig) -> None:
+
+class LoopbackServer(Loop):
+    """Answers what it receives; takes the next peer when one is done."""
+
+    def __init__(self, config: DTLSConfig, answer: Callable[[bytes], bytes | None] = echo) -> None:
         super().__init__()
         self._config = config
+        self._answer = answer
         self._gate = HelloGate(entropy=os.urandom)
         self.socket.bind(("127.0.0.1", 0))
         self.port: int = self.socket.getsockname()[1]
@@ -133,7 +150,7 @@ class LoopbackServer(_Loop):
             return
         verdict = self._gate.receive_untrusted(data, repr(address).encode(), time.monotonic())
         if isinstance(verdict, HelloVerify):
-            self.socket.sendto(verdict.datagram, address)
+            self.transmit(verdict.datagram, address)
         elif isinstance(verdict, AcceptedHello):
             self.peer = address
             self.association = Association.server(
@@ -144,7 +161,9 @@ class LoopbackServer(_Loop):
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, DataReceived):
-            self.association.send(b"echo: " + event.data)
+            answer = self._answer(event.data)
+            if answer is not None:
+                self.association.send(answer)
         elif isinstance(event, Closed):
             self.peer = None
 
@@ -153,7 +172,7 @@ class LoopbackServer(_Loop):
         return self
 
 
-class LoopbackClient(_Loop):
+class LoopbackClient(Loop):
     """Connects at once; with a session, and from a port of its own choice, if told so."""
 
     def __init__(

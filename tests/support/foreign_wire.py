@@ -1,0 +1,91 @@
+"""What both sides agreed on, read from the datagrams of the server: a judge that knows nothing of the engine.
+
+Everything up to ChangeCipherSpec travels in the clear, so the server's hello says which extensions are in
+force (RFC 5246 section 7.4.1.4), and a HelloVerifyRequest shows that there was a cookie.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+HANDSHAKE = 22
+CLIENT_HELLO, SERVER_HELLO, HELLO_VERIFY_REQUEST = 1, 2, 3
+EXTENSIONS = {
+    1: "MFL",
+    19: "client RPK",
+    20: "server RPK",
+    22: "EtM",
+    23: "EMS",
+    28: "RSL",
+    35: "ticket",
+    54: "CID",
+}
+"""The ones that the matrix tells of, in IANA's numbering: RFC 6066, 7250, 7366, 7627, 8449, 5077, 9146."""
+RAW_PUBLIC_KEY = 2  # RFC 7250 section 3
+
+
+@dataclass(frozen=True)
+class ServerHello:
+    """The answer to a hello."""
+
+    suite: int
+    session_id: bytes
+    extensions: dict[int, bytes]
+
+    @property
+    def named(self) -> list[str]:
+        """The extensions that the matrix tells of."""
+        certificate_types = (19, 20)
+        return [
+            name
+            for number, name in EXTENSIONS.items()
+            if number in self.extensions
+            and (number not in certificate_types or self.extensions[number] == bytes([RAW_PUBLIC_KEY]))
+        ]
+
+
+def fragments(datagrams: Sequence[bytes]) -> Iterator[tuple[int, int, int, bytes]]:
+    """Type, length, offset and bytes of each unprotected handshake fragment (RFC 6347 section 4.2.2)."""
+    for datagram in datagrams:
+        rest = datagram
+        while len(rest) >= 13:
+            kind, epoch, length = rest[0], rest[3:5], int.from_bytes(rest[11:13])
+            body, rest = rest[13 : 13 + length], rest[13 + length :]
+            while kind == HANDSHAKE and epoch == b"\0\0" and len(body) >= 12:
+                size = int.from_bytes(body[9:12])
+                yield body[0], int.from_bytes(body[1:4]), int.from_bytes(body[6:9]), body[12 : 12 + size]
+                body = body[12 + size :]
+
+
+def asked_for_a_cookie(datagrams: Sequence[bytes]) -> bool:
+    """Whether a server sent a HelloVerifyRequest."""
+    return any(kind == HELLO_VERIFY_REQUEST for kind, *_ in fragments(datagrams))
+
+
+def suites_of_hello(datagram: bytes) -> set[int]:
+    """The cipher suites of a first ClientHello, which came whole in a datagram."""
+    ((_, length, _, hello),) = [part for part in fragments([datagram]) if part[0] == CLIENT_HELLO]
+    assert len(hello) == length
+    after_id = 35 + hello[34]
+    after_cookie = after_id + 1 + hello[after_id]
+    size = int.from_bytes(hello[after_cookie : after_cookie + 2])
+    codes = hello[after_cookie + 2 : after_cookie + 2 + size]
+    return {int.from_bytes(codes[at : at + 2]) for at in range(0, size, 2)}
+
+
+def server_hello(datagrams: Sequence[bytes]) -> ServerHello:
+    """Put the ServerHello together and read it."""
+    parts = [part for part in fragments(datagrams) if part[0] == SERVER_HELLO]
+    message = bytearray(parts[0][1])
+    for _, _, offset, data in parts:
+        message[offset : offset + len(data)] = data
+    after_id = 35 + message[34]
+    extensions = {}
+    rest = bytes(message[after_id + 5 :])
+    while len(rest) >= 4:
+        number, length = struct.unpack(">HH", rest[:4])
+        extensions[number], rest = rest[4 : 4 + length], rest[4 + length :]
+    suite = int.from_bytes(message[after_id : after_id + 2])
+    return ServerHello(suite, bytes(message[35:after_id]), extensions)
