@@ -69,7 +69,8 @@ class Proof(StrEnum):
 class Extra(StrEnum):
     """What a peer is told to do otherwise than it does by default."""
 
-    NO_COOKIE = "answers without a cookie"
+    NO_COOKIE = "no cookie"
+    KEEPS_HELLOS = "memory before the cookie"
     ASKS_FOR_NO_CERTIFICATE = "asks for no certificate"
     MAC_THEN_ENCRYPT = "does not know encrypt-then-MAC"
     LIMITS_RECORDS = "asks for short records"

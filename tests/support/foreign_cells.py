@@ -109,47 +109,74 @@ def _mac_then_encrypt(peer: str) -> Iterator[Case]:
         yield Case(peer, we, f"{short(suite)}, no EtM", Proof.P256, Proof.P256, suite, extras=extras)
 
 
-def _without_cookie(peer: str) -> Iterator[Case]:
-    """A server that does not ask for a cookie."""
-    extras = frozenset({Extra.NO_COOKIE})
+def _short_records() -> Iterator[Case]:
+    """Bounds of a record's length, asked for by either side."""
+    both = (Proof.P256, Proof.P256, suites.ECDHE_ECDSA_AES_128_GCM)
+    ours, theirs = "we ask for 512-byte records", "they ask for 512-byte records"
+    limit = MappingProxyType({"record_size_limit": 512})
+    fragments = MappingProxyType({"max_fragment_length": 512})
+    extras = frozenset({Extra.LIMITS_RECORDS})
+    yield Case("GnuTLS", We.CLIENT, ours, *both, config=limit)
+    yield Case("GnuTLS", We.SERVER, theirs, *both, extras=extras)
+    yield Case("OpenSSL", We.CLIENT, ours, *both, config=fragments)
+    yield Case("OpenSSL", We.SERVER, theirs, *both, extras=extras)
+    yield Case("Mbed TLS", We.CLIENT, "512-byte records, ignored", *both, config=fragments)
+
+
+_SMALL_SUITES: Final = {
+    Proof.P256: suites.ECDHE_ECDSA_AES_128_GCM,
+    Proof.RSA: suites.ECDHE_RSA_AES_128_GCM,
+    Proof.PSK: suites.PSK_AES_128_GCM,
+}
+_SMALLEST: Final = {"OpenSSL": 228, "GnuTLS": 100}
+"""The smallest datagrams that the peers can be told to send, in bytes; the others cannot be told."""
+_WHOLE_HELLO: Final = 128
+"""Our hello with one suite fits in as many bytes. A server that keeps nothing before it has seen a cookie
+drops one that comes in pieces; only some take pieces at all."""
+
+
+def _datagrams(ours: int) -> MappingProxyType[str, Any]:
+    return MappingProxyType({"mtu_bytes": ours})
+
+
+def _small_datagrams(peer: str) -> Iterator[Case]:
+    """The smallest datagrams of both sides, in flights that prove with every kind of key."""
+    theirs = _SMALLEST.get(peer)
+    said = f", {theirs} from them" if theirs else ""
+    least = MIN_MTU_BYTES if peer == "Mbed TLS" else _WHOLE_HELLO
+    for proof, suite in _SMALL_SUITES.items():
+        for we, ours in ((We.SERVER, MIN_MTU_BYTES), (We.CLIENT, least)):
+            tried = f"datagrams of {ours} from us{said}"
+            config = _datagrams(ours)
+            yield Case(peer, we, tried, proof, proof, suite, their_datagram_bytes=theirs, config=config)
+
+
+def _tiny() -> Iterator[Case]:
+    """tinydtls puts no fragments together: what we send has to come whole."""
+    both = (Proof.PSK, Proof.PSK, suites.PSK_AES_128_CCM_8)
+    refused = Refused(ClosedBy.PEER, AlertDescription.HANDSHAKE_FAILURE)
+    yield from _hello_in_pieces("tinydtls", Proof.PSK, suites.PSK_AES_128_CCM_8)
+    yield Case("tinydtls", We.CLIENT, "datagrams of 128 from us", *both, config=_datagrams(128))
+    yield Case("tinydtls", We.SERVER, "datagrams of 128 from us", *both, config=_datagrams(128))
     yield Case(
-        peer, We.CLIENT, "no cookie", Proof.P256, Proof.P256, suites.ECDHE_ECDSA_AES_128_GCM, extras=extras
+        "tinydtls", We.SERVER, "our flight in pieces", *both, config=_datagrams(MIN_MTU_BYTES), ends=refused
     )
 
 
-def _short_records() -> Iterator[Case]:
-    """Bounds of a record's length."""
+def _hello_in_pieces(peer: str, proof: Proof, suite: CipherSuite) -> Iterator[Case]:
+    """A hello that does not fit one datagram, to a server that asks for a cookie without memory."""
+    config, silent = _datagrams(MIN_MTU_BYTES), Refused(ClosedBy.TIMEOUT)
+    yield Case(peer, We.CLIENT, "our hello in pieces", proof, proof, suite, config=config, ends=silent)
+
+
+def _memory_before_cookies() -> Iterator[Case]:
+    """Servers that spend memory on an address before they know it: hellos in pieces are nothing to them."""
     both = (Proof.P256, Proof.P256, suites.ECDHE_ECDSA_AES_128_GCM)
-    tried = "we ask for 512-byte records"
-    limit = MappingProxyType({"record_size_limit": 512})
-    yield Case("GnuTLS", We.CLIENT, tried, *both, config=limit)
-    fragments = MappingProxyType({"max_fragment_length": 512})
-    yield Case("Mbed TLS", We.CLIENT, f"{tried}, which it ignores", *both, config=fragments)
-
-
-def _small(
-    peer: str, theirs: int | None, proofs: tuple[Proof, ...], ours: int = MIN_MTU_BYTES
-) -> Iterator[Case]:
-    """The smallest datagrams of both sides; what both prove themselves with is of one kind."""
-    kinds = {
-        Proof.P256: suites.ECDHE_ECDSA_AES_128_GCM,
-        Proof.RSA: suites.ECDHE_RSA_AES_128_GCM,
-        Proof.PSK: suites.PSK_AES_128_CCM_8,
-    }
-    for we in We:
-        for proof in proofs:
-            tried = f"datagrams of {ours} from us" + (f", {theirs} from them" if theirs else "")
-            config: dict[str, Any] = {"mtu_bytes": ours}
-            yield Case(
-                peer,
-                we,
-                tried,
-                proof,
-                proof,
-                kinds[proof],
-                their_datagram_bytes=theirs,
-                config=MappingProxyType(config),
-            )
+    small = _datagrams(MIN_MTU_BYTES)
+    for peer, extra in (("OpenSSL", Extra.KEEPS_HELLOS), ("GnuTLS", Extra.NO_COOKIE)):
+        extras = frozenset({extra})
+        yield Case(peer, We.CLIENT, extra, *both, extras=extras)
+        yield Case(peer, We.CLIENT, f"our hello in pieces, {extra}", *both, extras=extras, config=small)
 
 
 _OUR_ALERTS: Final = {
@@ -230,10 +257,15 @@ def _all() -> Iterator[Case]:
         yield from _raw_keys(peer)
     for peer in ("OpenSSL", "GnuTLS"):
         yield from _mac_then_encrypt(peer)
-        yield from _without_cookie(peer)
     yield from _short_records()
-    yield from _small("OpenSSL", 228, (Proof.P256, Proof.RSA, Proof.PSK))
-    yield from _small("GnuTLS", 256, (Proof.P256, Proof.RSA, Proof.PSK))
+    yield from _memory_before_cookies()
+    for peer in STACKS:
+        if peer == "tinydtls":
+            continue
+        yield from _small_datagrams(peer)
+        if peer != "Mbed TLS":
+            yield from _hello_in_pieces(peer, Proof.P256, suites.ECDHE_ECDSA_AES_128_GCM)
+    yield from _tiny()
 
 
 CASES: Final = tuple(_all())

@@ -200,6 +200,7 @@ def _agreement(case: Case, stack: Stack, ours: Loop, theirs: Foreign) -> Cell:
     if case.we is We.SERVER and stack.master_secret_words and not case.peer_dies:
         assert (stack.master_secret_words in theirs.output) == ("EMS" in hello.named), theirs.output
     facts = [connected.group] if connected.group else []
+    facts += [] if "EMS" in hello.named else ["no EMS"]
     facts += [] if asked_for_a_cookie(ours.sent if case.we is We.SERVER else ours.heard) else ["no cookie"]
     return Cell(", ".join(facts + hello.named), words)
 

@@ -77,7 +77,7 @@ class OpenSSL(Stack):
 
     def server(self, case: Case, port: int, papers: Papers) -> Foreign:
         start = ["openssl", "s_server", "-dtls1_2", "-accept", f"127.0.0.1:{port}"]
-        cookie = [] if Extra.NO_COOKIE in case.extras else ["-listen"]
+        cookie = [] if Extra.KEEPS_HELLOS in case.extras else ["-listen"]
         demand = ["-Verify", "2", "-verify_return_error"]
         if Extra.ASKS_FOR_NO_CERTIFICATE in case.extras:
             demand = []

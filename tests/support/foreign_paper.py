@@ -17,9 +17,10 @@ INTRODUCTION: Final = """\
 # Interoperability
 
 What our DTLS does with other people's: a matrix of real handshakes between `twoway.dtls` and programs of
-other projects on one machine, each with data in both directions and an end. `make interop` carries all of it
-out and writes this page; the tests do the same and compare each cell with what stands here
-(`tests/interop/test_matrix.py`). The cells are listed in `tests/support/foreign_cells.py`.
+other projects on one machine, each with data in both directions and a close_notify from the client at the
+end. `make interop` carries all of it out and writes this page; the tests do the same and compare each cell
+with what stands here (`tests/interop/test_matrix.py`). The cells are listed in
+`tests/support/foreign_cells.py`.
 
 How to read a row:
 
