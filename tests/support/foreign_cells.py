@@ -123,6 +123,15 @@ def _short_records() -> Iterator[Case]:
     yield Case("Mbed TLS", We.CLIENT, "512-byte records, ignored", *both, config=fragments)
 
 
+def _connection_ids(peer: str) -> Iterator[Case]:
+    """We offer and want connection IDs (RFC 9146); none of these peers knows them."""
+    suite = suites.PSK_AES_128_CCM_8 if peer == "tinydtls" else suites.PSK_AES_128_GCM
+    config = MappingProxyType({"connection_id_bytes": 8})
+    for we in We:
+        tried = "we offer CIDs, it takes none" if we is We.CLIENT else "we want CIDs, it offers none"
+        yield Case(peer, we, tried, Proof.PSK, Proof.PSK, suite, config=config)
+
+
 _SMALL_SUITES: Final = {
     Proof.P256: suites.ECDHE_ECDSA_AES_128_GCM,
     Proof.RSA: suites.ECDHE_RSA_AES_128_GCM,
@@ -260,6 +269,7 @@ def _all() -> Iterator[Case]:
     yield from _short_records()
     yield from _memory_before_cookies()
     for peer in STACKS:
+        yield from _connection_ids(peer)
         if peer == "tinydtls":
             continue
         yield from _small_datagrams(peer)
@@ -270,8 +280,10 @@ def _all() -> Iterator[Case]:
 
 CASES: Final = tuple(_all())
 
-
+_MBED_CONTEXT: Final = ("micropython", "-c", "import tls; print(dir(tls.SSLContext))")
 LIMITS: Final = (
     Limit("OpenSSL", "raw public keys", ("openssl", "s_client", "-help"), lacks="server_rpk"),
     Limit("libcoap on OpenSSL", "raw public keys", ("coap-client-openssl", "-h"), says="no RPK support"),
+    Limit("Mbed TLS", "resumption", _MBED_CONTEXT, lacks="session"),
+    Limit("Mbed TLS", "raw public keys", _MBED_CONTEXT, lacks="raw"),
 )

@@ -17,7 +17,7 @@ from foreign_cases import Case, Extra, Limit, Proof, Refused, We
 from foreign_cells import STACKS
 from foreign_packages import MbedTLS, environment
 from foreign_stack import Papers, Stack, certificate, raw_key, shared_key
-from foreign_wire import asked_for_a_cookie, server_hello, suites_of_hello
+from foreign_wire import CONNECTION_ID, asked_for_a_cookie, client_hello, server_hello
 from loopback import Loop, LoopbackClient, LoopbackServer
 from small_pki import small_pki
 
@@ -102,7 +102,7 @@ def offered_suites(stack: Stack) -> set[int]:
         listener.settimeout(PATIENCE)
         for client in stack.everything(listener.getsockname()[1]):
             with client:
-                offered |= suites_of_hello(listener.recv(65536))
+                offered |= client_hello([listener.recv(65536)]).suites
     return offered
 
 
@@ -240,5 +240,8 @@ def _check_agreement(
         assert connected.peer.spki == credential.spki, said
     if case.theirs is Proof.RAW:
         assert connected.peer.spki == RawKeyCredential.of(raw_key(case.theirs, case.we.other)).spki, said
+    if "connection_id_bytes" in case.config:
+        offered = client_hello(ours.sent if case.we is We.CLIENT else ours.heard).extensions
+        assert (CONNECTION_ID in offered) == (case.we is We.CLIENT), said
     limit = case.config.get("mtu_bytes", DTLSConfig.mtu_bytes)
     assert max(map(len, ours.sent)) <= limit, f"{case.name}: a datagram of ours is too large"

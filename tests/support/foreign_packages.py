@@ -46,7 +46,6 @@ class MbedTLS(Stack):
         "In MicroPython's Unix port, whose `tls` module runs `tests/interop/peers/mbedtls.py`. It "
         "sends its leaf without the issuing CA, no close_notify, and no extended master secret: we "
         "allow that by name (`unsafe_allow_missing_extended_master_secret`).",
-        "Its module has nothing for resumption, raw public keys, datagram sizes or connection IDs.",
     )
     ready = "listening"
     reply = b"echo: hello"

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 HANDSHAKE = 22
+CONNECTION_ID = 54  # RFC 9146 section 3
 CLIENT_HELLO, SERVER_HELLO, HELLO_VERIFY_REQUEST = 1, 2, 3
 EXTENSIONS = {
     1: "MFL",
@@ -64,28 +65,50 @@ def asked_for_a_cookie(datagrams: Sequence[bytes]) -> bool:
     return any(kind == HELLO_VERIFY_REQUEST for kind, *_ in fragments(datagrams))
 
 
-def suites_of_hello(datagram: bytes) -> set[int]:
-    """The cipher suites of a first ClientHello, which came whole in a datagram."""
-    ((_, length, _, hello),) = [part for part in fragments([datagram]) if part[0] == CLIENT_HELLO]
-    assert len(hello) == length
-    after_id = 35 + hello[34]
-    after_cookie = after_id + 1 + hello[after_id]
-    size = int.from_bytes(hello[after_cookie : after_cookie + 2])
-    codes = hello[after_cookie + 2 : after_cookie + 2 + size]
-    return {int.from_bytes(codes[at : at + 2]) for at in range(0, size, 2)}
+@dataclass(frozen=True)
+class ClientHello:
+    """What a client offers."""
+
+    suites: frozenset[int]
+    extensions: dict[int, bytes]
+
+
+def client_hello(datagrams: Sequence[bytes]) -> ClientHello:
+    """Put the first ClientHello together and read it (RFC 6347 section 4.3.2)."""
+    message = _whole(datagrams, CLIENT_HELLO)
+    after_id = 35 + message[34]
+    after_cookie = after_id + 1 + message[after_id]
+    size = int.from_bytes(message[after_cookie : after_cookie + 2])
+    codes = message[after_cookie + 2 : after_cookie + 2 + size]
+    after_suites = after_cookie + 2 + size
+    after_compression = after_suites + 1 + message[after_suites]
+    return ClientHello(
+        frozenset(int.from_bytes(codes[at : at + 2]) for at in range(0, size, 2)),
+        _extensions(message[after_compression + 2 :]),
+    )
 
 
 def server_hello(datagrams: Sequence[bytes]) -> ServerHello:
     """Put the ServerHello together and read it."""
-    parts = [part for part in fragments(datagrams) if part[0] == SERVER_HELLO]
-    message = bytearray(parts[0][1])
-    for _, _, offset, data in parts:
-        message[offset : offset + len(data)] = data
+    message = _whole(datagrams, SERVER_HELLO)
     after_id = 35 + message[34]
-    extensions = {}
-    rest = bytes(message[after_id + 5 :])
-    while len(rest) >= 4:
-        number, length = struct.unpack(">HH", rest[:4])
-        extensions[number], rest = rest[4 : 4 + length], rest[4 + length :]
     suite = int.from_bytes(message[after_id : after_id + 2])
-    return ServerHello(suite, bytes(message[35:after_id]), extensions)
+    return ServerHello(suite, message[35:after_id], _extensions(message[after_id + 5 :]))
+
+
+def _whole(datagrams: Sequence[bytes], kind: int) -> bytes:
+    """The first message of a type, from its fragments."""
+    parts = [part for part in fragments(datagrams) if part[0] == kind]
+    message = bytearray(parts[0][1])
+    for _, length, offset, data in parts:
+        if length == len(message):
+            message[offset : offset + len(data)] = data
+    return bytes(message)
+
+
+def _extensions(data: bytes) -> dict[int, bytes]:
+    found = {}
+    while len(data) >= 4:
+        number, length = struct.unpack(">HH", data[:4])
+        found[number], data = data[4 : 4 + length], data[4 + length :]
+    return found
