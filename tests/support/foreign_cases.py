@@ -76,6 +76,13 @@ class Extra(StrEnum):
     LIMITS_RECORDS = "asks for short records"
 
 
+class Resumes(StrEnum):
+    """What a session is resumed by."""
+
+    TICKET = "ticket"
+    SESSION_ID = "session ID"
+
+
 @dataclass(frozen=True)
 class Refused:
     """The handshake fails, and this side says why."""
@@ -111,6 +118,8 @@ class Case:
     extras: frozenset[Extra] = frozenset()
     config: MappingProxyType[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     """More of our configuration."""
+    resumes: Resumes | None = None
+    """Two handshakes, the second one with the session of the first."""
     peer_dies: bool = False
     """Its program does not survive a handshake that succeeded."""
     says_nothing: bool = False

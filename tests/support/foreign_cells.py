@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Any, Final
 
-from foreign_cases import OUR_SUITES, Case, Extra, Limit, Proof, Refused, We, short
+from foreign_cases import OUR_SUITES, Case, Extra, Limit, Proof, Refused, Resumes, We, short
 from foreign_gnutls import GnuTLS
 from foreign_libcoap import LibCoAPOnGnuTLS, LibCoAPOnOpenSSL
 from foreign_openssl import OpenSSL
@@ -121,6 +121,19 @@ def _short_records() -> Iterator[Case]:
     yield Case("OpenSSL", We.CLIENT, ours, *both, config=fragments)
     yield Case("OpenSSL", We.SERVER, theirs, *both, extras=extras)
     yield Case("Mbed TLS", We.CLIENT, "512-byte records, ignored", *both, config=fragments)
+
+
+def _resumption(peer: str) -> Iterator[Case]:
+    """A second handshake with the session of the first (RFC 5246 section 7.3, RFC 5077)."""
+    kinds = {
+        Proof.P256: suites.ECDHE_ECDSA_AES_128_GCM,
+        Proof.RSA: suites.ECDHE_RSA_AES_128_GCM,
+        Proof.PSK: suites.PSK_AES_128_GCM,
+    }
+    for resumes in Resumes:
+        for proof, suite in kinds.items():
+            for we in We:
+                yield Case(peer, we, f"again by {resumes}", proof, proof, suite, resumes=resumes)
 
 
 def _connection_ids(peer: str) -> Iterator[Case]:
@@ -266,6 +279,7 @@ def _all() -> Iterator[Case]:
         yield from _raw_keys(peer)
     for peer in ("OpenSSL", "GnuTLS"):
         yield from _mac_then_encrypt(peer)
+        yield from _resumption(peer)
     yield from _short_records()
     yield from _memory_before_cookies()
     for peer in STACKS:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from foreign import Foreign, program
-from foreign_cases import OUR_SUITES, Case, Extra, Proof
+from foreign_cases import OUR_SUITES, Case, Extra, Proof, Resumes, We
 from foreign_stack import PSK, PSK_NAME, Papers, Stack, shared_key
 
 CIPHERS: Final = {
@@ -65,6 +65,8 @@ class GnuTLS(Stack):
     ready = "IPv4 0.0.0.0 port"
     reply = b"hello"
     agreed_words = (r"Selected cipher suite: (\w+)",)
+    resumed_words = MappingProxyType({We.CLIENT: "This is a resumed session"})
+    reconnects_by_itself = True
     master_secret_words = "Options: extended master secret"
     refusal_words = r"(?:Received alert|Error in handshake\(\):|Fatal error:) (.*)"
 
@@ -78,19 +80,21 @@ class GnuTLS(Stack):
         pair = shared_key(case.theirs)
         psk = ["--pskusername", pair[0], "--pskkey", pair[1].hex()] if pair else []
         # It can compare a raw key with nothing but what it saw before.
+        again = ["-r"] if case.resumes else []
         trusting = ["--insecure"] if case.theirs.is_raw else []
-        return Foreign([*start, *psk, *trusting, *self._options(case, papers)])
+        return Foreign([*start, *psk, *again, *trusting, *self._options(case, papers)])
 
     def server(self, case: Case, port: int, papers: Papers) -> Foreign:
         start = ["gnutls-serv", "--udp", "-p", str(port), "--echo", *LOUD]
         psk = ["--pskpasswd", papers["psk.txt"]] if case.theirs.is_psk else []
+        ticket = ["--noticket"] if case.resumes is Resumes.SESSION_ID else []
         cookie = ["--nocookie"] if Extra.NO_COOKIE in case.extras else []
         demand = ["--require-client-cert", "--verify-client-cert"]
         if case.theirs.is_raw:
             demand = ["--require-client-cert"]
         if Extra.ASKS_FOR_NO_CERTIFICATE in case.extras:
             demand = ["--disable-client-cert"]
-        return Foreign([*start, *psk, *cookie, *demand, *self._options(case, papers)])
+        return Foreign([*start, *psk, *ticket, *cookie, *demand, *self._options(case, papers)])
 
     def everything(self, port: int) -> Sequence[Foreign]:
         start = ["gnutls-cli", "--udp", "-p", str(port), "127.0.0.1"]
@@ -101,6 +105,8 @@ class GnuTLS(Stack):
     def _options(self, case: Case, papers: Papers) -> Sequence[str]:
         exchange = case.suite.key_exchange.name.replace("_", "-").replace("ECDH-ANON", "ANON-ECDH")
         chosen = f"-KX-ALL:+{exchange}:-CIPHER-ALL:+{CIPHERS[case.suite.code]}"
+        if case.resumes is Resumes.SESSION_ID:
+            chosen += ":%NO_TICKETS"
         if case.suite.is_cbc:
             chosen += ":-MAC-ALL:+SHA1:+SHA256"
         if Extra.MAC_THEN_ENCRYPT in case.extras:

@@ -16,6 +16,7 @@ from foreign import PATIENCE, Foreign, free_udp_port, program
 from foreign_cases import Case, Extra, Limit, Proof, Refused, We
 from foreign_cells import STACKS
 from foreign_packages import MbedTLS, environment
+from foreign_resumption import resume_as_client, resume_as_server
 from foreign_stack import Papers, Stack, certificate, raw_key, shared_key
 from foreign_wire import CONNECTION_ID, asked_for_a_cookie, client_hello, server_hello
 from loopback import Loop, LoopbackClient, LoopbackServer
@@ -61,6 +62,9 @@ def run(case: Case) -> Cell:
     folder = Path(tempfile.mkdtemp(prefix="interop-"))
     try:
         papers = Papers.write(case.theirs, case.we.other, folder / "peer")
+        if case.resumes:
+            resume = resume_as_server if case.we is We.SERVER else resume_as_client
+            return Cell(*resume(case, stack, papers, configuration(case, stack)))
         with (_we_serve if case.we is We.SERVER else _we_call)(case, stack, papers) as (ours, theirs):
             if case.ends:
                 return _refusal(case, stack, ours, theirs)

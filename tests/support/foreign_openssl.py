@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final
 
 from foreign import Foreign, program
-from foreign_cases import Case, Extra, Proof
+from foreign_cases import Case, Extra, Proof, Resumes, We
 from foreign_stack import PSK, Papers, Stack, shared_key
 
 IP_AND_UDP_BYTES: Final = 28
@@ -58,6 +59,8 @@ class OpenSSL(Stack):
         r"(?:Cipher|CIPHER) is ([\w-]+)",
         r"Server Temp Key: (\w+)",
     )
+    resumed_words = MappingProxyType({We.CLIENT: "Reused, TLSv1.2", We.SERVER: "Reused session-id"})
+    ready_again = "DONE"
     master_secret_words = "Extended master secret: yes"
     refusal_words = r"(SSL alert number \d+|(?<=verify error:num=\d\d:).*)"
 
@@ -71,9 +74,11 @@ class OpenSSL(Stack):
         name = shared_key(case.theirs)
         identity = ["-psk_identity", name[0]] if name else []
         # A hello that fits one datagram; servers without memory cannot put a fragmented one together.
+        kept = papers.path("session.pem")
+        session = ["-sess_in" if kept.exists() else "-sess_out", str(kept)] if case.resumes else []
         limit = ["-maxfraglen", "512"] if Extra.LIMITS_RECORDS in case.extras else []
         small = ["-sigalgs", "RSA+SHA256:ECDSA+SHA256"] if case.their_datagram_bytes else []
-        return Foreign([*start, *identity, *limit, *small, *verify, *self._options(case, papers)])
+        return Foreign([*start, *identity, *session, *limit, *small, *verify, *self._options(case, papers)])
 
     def server(self, case: Case, port: int, papers: Papers) -> Foreign:
         start = ["openssl", "s_server", "-dtls1_2", "-accept", f"127.0.0.1:{port}"]
@@ -100,6 +105,8 @@ class OpenSSL(Stack):
             if case.theirs is not Proof.NOTHING:
                 chain = papers["cert.pem"]
                 options += ["-cert", chain, "-cert_chain", chain, "-key", papers["key.pem"]]
+        if case.resumes is Resumes.SESSION_ID:
+            options += ["-no_ticket"]
         if Extra.MAC_THEN_ENCRYPT in case.extras:
             options += ["-no_etm"]
         if case.their_datagram_bytes:

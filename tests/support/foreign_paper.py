@@ -30,7 +30,8 @@ How to read a row:
 - *we saw*: the group, `no cookie` where the server did not ask for one first, and the extensions in force by
   the ServerHello on the wire: extended master secret (`EMS`, RFC 7627), encrypt-then-MAC (`EtM`, RFC 7366),
   raw public keys (`RPK`, RFC 7250), record size limit (`RSL`, RFC 8449), maximum fragment length (`MFL`,
-  RFC 6066). Or who refused the handshake with which alert.
+  RFC 6066). In rows that begin with *again*, of the second handshake, which resumed the session of the first
+  (RFC 5246 section 7.3, RFC 5077). Or who refused the handshake with which alert.
 - *they said*: the peer's own words about the suite, which have to mean ours, or about the refusal.
 """
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -143,6 +144,12 @@ class Stack(ABC):
     """Patterns of what it prints about a handshake that succeeded; their groups are quoted."""
     master_secret_words: ClassVar[str | None] = None
     """What its client prints where RFC 7627 is in force; None if it does not say."""
+    resumed_words: ClassVar[Mapping[We, str]] = MappingProxyType({})
+    """What its client and its server print where a session was resumed, as far as they say so."""
+    reconnects_by_itself: ClassVar[bool] = False
+    """Its client makes both connections in one run."""
+    ready_again: ClassVar[str] = ""
+    """What its server says when it takes the next client."""
     refusal_words: ClassVar[str]
     """The pattern of what it prints about one that failed; the first line with it is quoted."""
 

@@ -96,6 +96,16 @@ def server_hello(datagrams: Sequence[bytes]) -> ServerHello:
     return ServerHello(suite, message[35:after_id], _extensions(message[after_id + 5 :]))
 
 
+def last_server_hello(datagrams: Sequence[bytes]) -> ServerHello:
+    """Read the ServerHello of the last of several handshakes."""
+    begins = [
+        at
+        for at, datagram in enumerate(datagrams)
+        if any(kind == SERVER_HELLO and offset == 0 for kind, _, offset, _ in fragments([datagram]))
+    ]
+    return server_hello(datagrams[begins[-1] :])
+
+
 def _whole(datagrams: Sequence[bytes], kind: int) -> bytes:
     """The first message of a type, from its fragments."""
     parts = [part for part in fragments(datagrams) if part[0] == kind]
