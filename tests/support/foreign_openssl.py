@@ -103,8 +103,8 @@ class OpenSSL(Stack):
         else:
             options += ["-CAfile", papers["ca.pem"]]
             if case.theirs is not Proof.NOTHING:
-                chain = papers["cert.pem"]
-                options += ["-cert", chain, "-cert_chain", chain, "-key", papers["key.pem"]]
+                options += ["-cert", papers["cert.pem"], "-cert_chain", papers["chain.pem"]]
+                options += ["-key", papers["key.pem"]]
         if case.resumes is Resumes.SESSION_ID:
             options += ["-no_ticket"]
         if Extra.MAC_THEN_ENCRYPT in case.extras:

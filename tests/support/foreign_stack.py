@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from foreign import Foreign
@@ -88,6 +89,9 @@ class Papers:
         credential = certificate(proof, side)
         if credential is not None:
             papers.path("cert.pem").write_bytes(credential.cert_pem)
+            following = (x509.load_der_x509_certificate(der) for der in credential.chain[1:])
+            chain = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in following)
+            papers.path("chain.pem").write_bytes(chain)
             papers.path("cert.der").write_bytes(credential.chain[0])
             papers.path("key.pem").write_bytes(credential.key_pem)
             form = (Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
