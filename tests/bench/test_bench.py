@@ -21,7 +21,7 @@ ROWS = {
     "resumed handshakes, PSK, ticket",
     "64-byte round trips, GCM",
     "64-byte round trips, CCM_8",
-    "64-byte round trips, GCM, connection IDs",
+    "64-byte round trips, with IDs",
     "bytes each of 40 idle, P-256, mutual",
     "bytes each of 40 idle, PSK",
     "seconds to save and restore 20, P-256, mutual",
