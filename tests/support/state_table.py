@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
+from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -23,6 +23,7 @@ from dtls_pair import (
     server_config,
 )
 from dtls_rogue import Saying, rogue_server
+from dtls_worlds import legacy
 from small_pki import NOW, small_pki
 
 from twoway.dtls import (
@@ -31,7 +32,6 @@ from twoway.dtls import (
     DTLSConfig,
     HandshakeKind,
     HeldSession,
-    Legacy2013Profile,
     MemorySessionStore,
     RawKeyCredential,
     Resumption,
@@ -68,9 +68,9 @@ Step = tuple[Enum, str, Enum]
 """A state, what came, and the state after."""
 
 
-def legacy(config: DTLSConfig, **changes: object) -> Legacy2013Profile:
-    values = {field.name: getattr(config, field.name) for field in fields(config)}
-    return Legacy2013Profile(**{**values, "suites": Legacy2013Profile.suites, **changes})
+def by_transport(config: DTLSConfig) -> DTLSConfig:
+    """The same by RSA key transport alone."""
+    return replace(legacy(config), suites=(suites.RSA_AES_128_CBC_SHA256,))
 
 
 class Scenario(NamedTuple):
@@ -107,9 +107,8 @@ def scenarios() -> dict[str, Scenario]:
         RawKeyCredential.of(pki.subscriber.private_key),
         RawKeyCredential.of(pki.publisher_rsa.private_key),
     )
-    transport = (suites.RSA_AES_128_CBC_SHA256,)
-    rsa_client = legacy(DTLSConfig(raw_key=mine, raw_key_pins=frozenset({theirs.pin})), suites=transport)
-    rsa_server = legacy(DTLSConfig(raw_key=theirs, raw_key_pins=frozenset({mine.pin})), suites=transport)
+    rsa_client = by_transport(DTLSConfig(raw_key=mine, raw_key_pins=frozenset({theirs.pin})))
+    rsa_server = by_transport(DTLSConfig(raw_key=theirs, raw_key_pins=frozenset({mine.pin})))
     elsewhere = RawKeyCredential(theirs.public_key, decrypter=pki)  # type: ignore[arg-type] # asked by event
     by_ticket = resumable(
         Resumption(tickets=SessionTickets(bytes(32), since=NOW - timedelta(days=1)), lifetime=7200)
@@ -131,10 +130,10 @@ def scenarios() -> dict[str, Scenario]:
         "shared key, ephemeral": Scenario(psk_client_config(), psk_server_config()),
         "RSA": Scenario(rsa_client, rsa_server),
         "RSA, server alone": Scenario(
-            legacy(DTLSConfig(raw_key_pins=frozenset({theirs.pin}), admit=one_sided), suites=transport),
-            legacy(DTLSConfig(raw_key=theirs, admit=one_sided), suites=transport),
+            by_transport(DTLSConfig(raw_key_pins=frozenset({theirs.pin}), admit=one_sided)),
+            by_transport(DTLSConfig(raw_key=theirs, admit=one_sided)),
         ),
-        "RSA, key elsewhere": Scenario(rsa_client, legacy(rsa_server, raw_key=elsewhere, suites=transport)),
+        "RSA, key elsewhere": Scenario(rsa_client, replace(rsa_server, raw_key=elsewhere)),
         "a ticket": by_ticket,
         "resumed by a ticket of the former key": resumed(by_ticket),
         "resumed by session ID": resumed(by_id),

@@ -15,6 +15,7 @@ from twoway.dtls.credentials import (
     PSKCredential,
     PSKLookup,
     RawKeyCredential,
+    can_decrypt,
 )
 from twoway.dtls.flights import smallest_mtu_bytes
 from twoway.dtls.groups import DEFAULT_GROUPS, NamedGroup
@@ -70,7 +71,8 @@ class DTLSConfig:
     admit: frozenset[HandshakeKind] = frozenset({HandshakeKind.FULL})
     """The kinds of handshake that may complete."""
     is_revoked: Callable[[Identity], bool] | None = field(default=None, repr=False)
-    """Asked for the peer's identity in every handshake. If it raises, the peer counts as revoked."""
+    """Asked for the peer's identity in every handshake. If it raises, or returns anything but False, the peer
+    counts as revoked."""
     suites: tuple[CipherSuite, ...] = DEFAULT_SUITES + ANONYMOUS_SUITES
     """In the order of preference; a server's order decides. Unauthenticated ones stay out unless admitted."""
     groups: tuple[NamedGroup, ...] = DEFAULT_GROUPS
@@ -156,11 +158,11 @@ class DTLSConfig:
     # --- what follows from it -------------------------------------------------------------------
 
     def counts_as_revoked(self, peer: Identity) -> bool:
-        """Ask ``is_revoked``; no answer is the answer yes."""
+        """Ask ``is_revoked``; whatever is not the answer no is the answer yes."""
         if self.is_revoked is None:
             return False
         try:
-            return self.is_revoked(peer)
+            return self.is_revoked(peer) is not False
         except Exception:  # noqa: BLE001 whatever kept the caller from answering, nobody comes in by it
             return True
 
@@ -230,7 +232,7 @@ class DTLSConfig:
         return any(
             credential is not None
             and exchange.fits(credential.public_key)
-            and (exchange is not KeyExchange.RSA or credential.decrypts)
+            and (exchange is not KeyExchange.RSA or can_decrypt(credential))
             for credential in (self.certificate, self.raw_key)
         )
 

@@ -104,12 +104,6 @@ class CertificateCredential:
         """The key of the leaf."""
         return x509.load_der_x509_certificate(self.chain[0]).public_key()
 
-    @property
-    def decrypts(self) -> bool:
-        """Whether the key takes part in RSA key transport; one that lives elsewhere does only where that was
-        asked for, since many tell about the padding."""
-        return self.private_key is not None or self.decrypter is not None
-
     @cached_property
     def message(self) -> bytes:
         """The body of the Certificate message that shows it."""
@@ -149,12 +143,6 @@ class RawKeyCredential:
         """What a peer pins: SHA-256 of :attr:`spki`, 32 bytes."""
         return hashlib.sha256(self.spki).digest()
 
-    @property
-    def decrypts(self) -> bool:
-        """Whether the key takes part in RSA key transport; one that lives elsewhere does only where that was
-        asked for, since many tell about the padding."""
-        return self.private_key is not None or self.decrypter is not None
-
     @cached_property
     def message(self) -> bytes:
         """The body of the Certificate message that shows it."""
@@ -163,6 +151,12 @@ class RawKeyCredential:
 
 Credential = CertificateCredential | RawKeyCredential
 """What signs in a handshake."""
+
+
+def can_decrypt(credential: Credential) -> bool:
+    """Tell whether a key takes part in RSA key transport; one that lives elsewhere does only where that was
+    asked for, since many tell about the padding."""
+    return credential.private_key is not None or credential.decrypter is not None
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from twoway.dtls.alerts import AlertDescription, HandshakeFailure
 from twoway.dtls.config import MAX_RECORD_SIZE_LIMIT, MIN_RECORD_SIZE_LIMIT, DTLSConfig
 from twoway.dtls.connection_id import encode_extension
-from twoway.dtls.credentials import Credential
+from twoway.dtls.credentials import Credential, can_decrypt
 from twoway.dtls.groups import UNCOMPRESSED_POINTS, NamedGroup
 from twoway.dtls.kinds import HandshakeKind
 from twoway.dtls.messages.certificates import CertificateType
@@ -204,7 +204,7 @@ def _choose_credential(
         if credential is None or not exchange.fits(credential.public_key):
             continue
         if exchange is KeyExchange.RSA:
-            if not credential.decrypts:
+            if not can_decrypt(credential):
                 continue
             return credential, None
         scheme = choose_scheme(config.signature_schemes, offer.schemes, credential.public_key)
