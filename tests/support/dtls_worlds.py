@@ -13,13 +13,13 @@ ANONYMOUS_ALONE = DTLSConfig(admit=frozenset({HandshakeKind.ANONYMOUS}))
 """Nobody proves anything."""
 
 
-def legacy(config: DTLSConfig) -> Legacy2013Profile:
+def legacy(config: DTLSConfig, **changes: object) -> Legacy2013Profile:
     """The same configuration in the legacy profile, with its suites where the ordinary ones were meant."""
     ordinary = DTLSConfig.__dataclass_fields__["suites"].default
     values = {each.name: getattr(config, each.name) for each in fields(config)}
     if config.suites == ordinary:
         del values["suites"]
-    return Legacy2013Profile(**values)
+    return Legacy2013Profile(**{**values, **changes})
 
 
 def raw_key_configs(
