@@ -46,6 +46,7 @@ def test_these_are_the_commands():
     assert {" ".join(words) for words in ALL_COMMANDS} == {
         "ca init",
         "ca issue",
+        "ca request",
         "ac serve",
         "ac audit",
         "publisher serve",

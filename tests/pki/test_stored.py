@@ -117,12 +117,12 @@ def test_a_key_that_others_may_open_is_refused(mode, folder):
 
 def test_a_key_of_another_certificate_is_refused(folder):
     write_key(folder, p256_key("another"))
-    assert "not the private key of cert.pem" in refusal(folder)
+    assert "its private key is not the one of cert.pem" in refusal(folder)
 
 
 def test_an_rsa_key_beside_a_p256_certificate_is_refused(folder):
     write_key(folder, rsa_key())
-    assert "not the private key of cert.pem" in refusal(folder)
+    assert "its private key is not the one of cert.pem" in refusal(folder)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from twoway.ac.storage import Database
 from twoway.clock import Clock, SystemClock
 from twoway.coap import BodyLimits, open_context
 from twoway.configuration import Address, listen_uri
-from twoway.dtls import CertificateCredential, DTLSConfig
+from twoway.dtls import DTLSConfig
 from twoway.errors import ConfigurationError
-from twoway.net import Endpoint
+from twoway.net import Endpoint, credential_of
 from twoway.pki import StoredIdentity
 from twoway.policy import PolicySet
 from twoway.tickets import TicketIssuer
@@ -107,9 +107,7 @@ def _signing_key(identity: StoredIdentity) -> ec.EllipticCurvePrivateKey:
 
 def _accepts(identity: StoredIdentity) -> DTLSConfig:
     """Return how requesters are met: both sides show certificates, nothing less."""
-    return DTLSConfig(
-        certificate=CertificateCredential(identity.chain, identity.private_key), trust=identity.trust
-    )
+    return DTLSConfig(certificate=credential_of(identity), trust=identity.trust)
 
 
 def _site(token: TokenResource) -> Site:

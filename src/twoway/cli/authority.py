@@ -12,7 +12,16 @@ from twoway.cli.console import say_json
 from twoway.clock import SystemClock
 from twoway.errors import ConfigurationError
 from twoway.identity import identity_uri
-from twoway.pki import LEAF_LIFETIME, CertificateAuthority, KeyKind, Role, read_identity
+from twoway.pki import (
+    LEAF_LIFETIME,
+    CertificateAuthority,
+    KeyKind,
+    KeyURI,
+    Role,
+    open_key,
+    read_identity,
+    request_of,
+)
 
 app = typer.Typer(help="Run a certificate authority.", no_args_is_help=True)
 
@@ -105,6 +114,26 @@ def issue(
         say_json({**said, "not_after": not_after.isoformat()})
     else:
         print(f"{folder} holds {identity_uri(name)} as {role.value}, valid until {not_after:%Y-%m-%d}")
+
+
+@app.command("request")
+def request(
+    key_uri: Annotated[Path, typer.Argument(metavar="KEY.URI", help="A file with the PKCS#11 URI of a key.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.PEM", help="Where to write the request.")],
+    as_json: AsJSON = False,
+) -> None:
+    """Make a certificate request with a key that a token keeps: a TPM, a secure element, an HSM.
+
+    The authority certifies it with `twoway ca issue --csr OUT.PEM`. Put KEY.URI into the new folder then.
+
+    Example:  [bold]twoway ca request meter/key.uri request.pem[/bold]
+    """
+    uri = KeyURI.parse(_read(key_uri).decode("utf-8", "replace"), where=str(key_uri))
+    out.write_bytes(request_of(open_key(uri, where=str(key_uri))))
+    if as_json:
+        say_json({"request": str(out)})
+    else:
+        print(f"{out} asks for a certificate; have it signed with: twoway ca issue HOME NAME --csr {out}")
 
 
 def _attribute(text: str) -> tuple[str, str]:

@@ -15,8 +15,8 @@ from aiocoap import POST, Code, Context, Message
 
 from twoway.coap import connection_of, open_context
 from twoway.demo.narrator import Narrator
-from twoway.dtls import CertificateCredential, DTLSConfig
-from twoway.net import Connection, Endpoint
+from twoway.dtls import DTLSConfig
+from twoway.net import Connection, Endpoint, credential_of
 from twoway.pki import StoredIdentity
 from twoway.trace import TraceEvent
 
@@ -35,7 +35,7 @@ class Party:
         self._identity = identity
         self._narrator = narrator
         self._config = DTLSConfig(
-            certificate=CertificateCredential(chain=identity.chain, private_key=identity.private_key),
+            certificate=credential_of(identity),
             trust=identity.trust,
             handshake_timeout=HANDSHAKE_TIMEOUT,
         )

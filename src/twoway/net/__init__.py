@@ -13,6 +13,7 @@ into a record and never decides about trust: that is :mod:`twoway.dtls`'s, which
 """
 
 from twoway.net.connection import Connection
+from twoway.net.credentials import credential_of
 from twoway.net.endpoint import Endpoint
 from twoway.net.expectation import ANYBODY, require_peer
 from twoway.net.failure import HandshakeBroken, HandshakeRefused, connection_ended, handshake_failed
@@ -32,6 +33,7 @@ __all__ = [
     "Traffic",
     "connect",
     "connection_ended",
+    "credential_of",
     "handshake_failed",
     "require_peer",
     "serve",

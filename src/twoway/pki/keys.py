@@ -10,6 +10,7 @@ from typing import TypeGuard
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
@@ -106,6 +107,16 @@ def private_key_from_pem(pem: bytes, *, where: str) -> PrivateKey:
         where=where,
         remedy="issue the identity with such a key",
     )
+
+
+def request_of(key: PrivateKey) -> bytes:
+    """Return a certificate request (PKCS #10, RFC 2986) in PEM for a key of ours.
+
+    It proves that its maker has the key, and says nothing else: the authority chooses the names.
+    """
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    return builder.sign(key, algorithm).public_bytes(Encoding.PEM)
 
 
 def public_key_of_request(pem: bytes) -> PublicKey:

@@ -1,5 +1,7 @@
 """An identity as a folder: `key.pem` (0600), `cert.pem` (leaf first, then intermediates), `ca.pem`.
 
+In the place of `key.pem` there may be `key.uri`, which says where in hardware the key is.
+
 It owns how such a folder is read and what may be wrong with it. It must never let the private key out in
 any printed form.
 """
@@ -18,6 +20,7 @@ from twoway.errors import ConfigurationError
 from twoway.identity import X509Identity
 from twoway.pki.chains import parse_chain_untrusted
 from twoway.pki.files import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, read_file, read_private_file
+from twoway.pki.hardware import KEY_URI_FILE, KeyURI, open_key
 from twoway.pki.keys import PrivateKey, private_key_from_pem, spki_of
 from twoway.pki.rejection import CertificateRejected
 from twoway.pki.trust import TrustStore, identity_of_untrusted
@@ -61,11 +64,10 @@ class StoredIdentity:
             )
         chain = read_chain(folder / CERTIFICATE_FILE)
         identity = read_identity(folder / CERTIFICATE_FILE)
-        key_path = folder / KEY_FILE
-        private_key = private_key_from_pem(read_private_file(key_path), where=str(key_path))
+        private_key = _private_key(folder)
         if not hmac.compare_digest(spki_of(private_key.public_key()), identity.spki):
             raise ConfigurationError(
-                f"{KEY_FILE} is not the private key of {CERTIFICATE_FILE}",
+                f"its private key is not the one of {CERTIFICATE_FILE}",
                 where=str(folder),
                 remedy="put the files of one issuance together, or issue the identity again",
             )
@@ -88,6 +90,21 @@ class StoredIdentity:
         raise ConfigurationError(
             fault, where=str(self.folder), remedy="issue it again, or check this machine's clock"
         )
+
+
+def _private_key(folder: Path) -> PrivateKey:
+    """Read the key, or find it in its token."""
+    in_file, in_token = folder / KEY_FILE, folder / KEY_URI_FILE
+    if not in_token.exists():
+        return private_key_from_pem(read_private_file(in_file), where=str(in_file))
+    if in_file.exists():
+        raise ConfigurationError(
+            f"the folder has both {KEY_FILE} and {KEY_URI_FILE}",
+            where=str(folder),
+            remedy="remove the one that is not meant",
+        )
+    uri = KeyURI.parse(read_file(in_token).decode("utf-8", "replace"), where=str(in_token))
+    return open_key(uri, where=str(in_token))
 
 
 def read_chain(path: Path) -> tuple[bytes, ...]:

@@ -12,9 +12,10 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from twoway.dtls import CertificateCredential, DTLSConfig
+from twoway.dtls import DTLSConfig
 from twoway.errors import ConfigurationError
 from twoway.identity import X509Identity
+from twoway.net import credential_of
 from twoway.pki import CertificateRejected, Purpose, StoredIdentity, TrustStore, read_chain, read_identity
 from twoway.publisher.config import ACSection, PublisherConfig
 from twoway.publisher.service import Authority
@@ -46,7 +47,7 @@ def load_credentials(config: PublisherConfig, *, now: datetime) -> Credentials:
     stored = StoredIdentity.load(config.identity)
     stored.require_valid_at(now)
     dtls = DTLSConfig(
-        certificate=CertificateCredential(stored.chain, stored.private_key),
+        certificate=credential_of(stored),
         trust=stored.trust,
         psk_lookup=psk_lookup,
     )

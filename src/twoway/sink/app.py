@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from twoway.clock import Clock, SystemClock
 from twoway.coap import open_context
 from twoway.configuration import read_key_file
-from twoway.dtls import CertificateCredential, DTLSConfig, PSKCredential
+from twoway.dtls import DTLSConfig, PSKCredential
 from twoway.errors import CallerError
-from twoway.net import Endpoint
+from twoway.net import Endpoint, credential_of
 from twoway.pki import StoredIdentity
 from twoway.sink.config import Place, PublisherConfig, SinkConfig
 from twoway.sink.follower import Follower
@@ -89,7 +89,7 @@ def _credential(entry: PublisherConfig, identity: StoredIdentity | None, *, time
     if identity is None:
         raise CallerError(f"there is no credential for {entry.uri}", remedy="load the file with load_config")
     return DTLSConfig(
-        certificate=CertificateCredential(chain=identity.chain, private_key=identity.private_key),
+        certificate=credential_of(identity),
         trust=identity.trust,
         handshake_timeout=timeout,
     )

@@ -27,9 +27,9 @@ import aiocoap
 from twoway.clock import Clock, SystemClock
 from twoway.coap import open_context
 from twoway.configuration import parse_coaps_uri
-from twoway.dtls import CertificateCredential, DTLSConfig
+from twoway.dtls import DTLSConfig
 from twoway.errors import CallerError, NetworkError, PeerError, RefusedError, TwowayError
-from twoway.net import Endpoint
+from twoway.net import Endpoint, credential_of
 from twoway.pki import StoredIdentity
 from twoway.subscriber.admission import Admission
 from twoway.subscriber.exchange import Answer, ConnectionLost, Exchange, Observation, Session, target_of_uri
@@ -106,9 +106,7 @@ class Subscriber:
             endpoint = await Endpoint.open(clock=self._clock, entropy=self._entropy, trace=self._trace)
             opened.push_async_callback(endpoint.close)
             config = DTLSConfig(
-                certificate=CertificateCredential(
-                    chain=self._identity.chain, private_key=self._identity.private_key
-                ),
+                certificate=credential_of(self._identity),
                 trust=self._identity.trust,
                 handshake_timeout=self._answer_timeout,
                 unsafe_key_log=self._unsafe_key_log,
