@@ -12,8 +12,10 @@ from dtls_worlds import ANONYMOUS_ALONE, kinds, one_sided_client, one_sided_serv
 from small_pki import Flaw, small_pki
 
 from twoway.dtls import AlertDescription, DTLSConfig, HandshakeKind, suites
+from twoway.dtls.client import ClientHandshake
 from twoway.dtls.messages.certificates import Certificate, CertificateRequest
 from twoway.dtls.messages.handshake import HandshakeType
+from twoway.dtls.server import ServerHandshake
 from twoway.errors import ConfigurationError
 from twoway.identity import PSKIdentity, Unauthenticated
 
@@ -229,3 +231,20 @@ def test_a_signature_on_an_anonymous_share_is_refused():
 def test_no_configuration_admits_less_than_full_by_itself():
     assert client_config().admit == server_config().admit == psk_client_config().admit == {HandshakeKind.FULL}
     assert DTLSConfig.__dataclass_fields__["admit"].default == {HandshakeKind.FULL}
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_what_is_not_admitted_is_not_handed_up_though_everything_before_let_it_pass(side):
+    """The last look before a peer is called connected: here a fault of ours forgets what was proved."""
+    engine = ClientHandshake if side == "client" else ServerHandshake
+
+    class Forgetful(engine):
+        def _complete(self, held):
+            self._kind = HandshakeKind.ANONYMOUS
+            super()._complete(held)
+
+    pair = run(Pair(**{f"{side}_handshake": Forgetful}))
+    closed = getattr(pair, side).closed
+    assert not getattr(pair, side).connected
+    assert closed.alert is HANDSHAKE_FAILURE
+    assert "unauthenticated is not admitted" in closed.reason

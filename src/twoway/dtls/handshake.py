@@ -338,7 +338,11 @@ class Handshake(ABC):
     def _complete(self, held: HeldSession | None) -> None:
         assert self._peer is not None
         assert self._suite is not None
-        assert self._kind in self._config.admit
+        assert self._kind is not None
+        if self._kind not in self._config.admit:  # looked at before; nothing less may ever be handed up
+            raise HandshakeFailure(
+                AlertDescription.HANDSHAKE_FAILURE, f"a handshake of kind {self._kind.value} is not admitted"
+            )
         connected = Connected(self._peer, self._suite.name, self._group, self._kind, self._is_resumed)
         self._link.complete(connected, held)
         self._transcript = self._master_secret = b""
