@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from cryptography import x509
@@ -56,6 +57,10 @@ HIDDEN = identity_uri("hidden")
 def scope(*entries: tuple[str, Method]) -> bytes:
     """An encoded scope."""
     return Scope(entries).encode()
+
+
+SEQUENCES = count()
+"""The numbers of all tickets of the tests."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,7 @@ class ACWorld:
             issuer=TicketIssuer(issuer=self.ac.uri, private_key=self.ac.private_key, entropy=os.urandom),
             policies=PolicySet.load(self.policies),
             ticket_lifetime=ticket_lifetime,
+            sequence=SEQUENCES.__next__,
         )
 
     def decide(
@@ -171,7 +177,7 @@ class ACWorld:
         """Judge a ticket as the publisher ``audience`` would."""
         public_key = self.ac.private_key.public_key()
         assert isinstance(public_key, ec.EllipticCurvePublicKey)
-        verifier = TicketVerifier(audience=audience, issuers=[TrustedIssuer(self.ac.uri, public_key)])
+        verifier = TicketVerifier(audience=audience, issuers=[TrustedIssuer(self.ac.uri, (public_key,))])
         return verifier.verify_untrusted(token, now=now)
 
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from twoway.identity import X509Identity, identity_uri
 from twoway.publisher.service import AccessControl, Authority
-from twoway.tickets import Method, Scope, TicketIssuer, TicketStore, TicketVerifier, TrustedIssuer
+from twoway.tickets import (
+    Confirmation,
+    Method,
+    Scope,
+    TicketIssuer,
+    TicketStore,
+    TicketVerifier,
+    TrustedIssuer,
+    ticket_id,
+)
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 METER = identity_uri("meter")
@@ -36,6 +47,7 @@ class IssuingAC:
 
     uri: str = AC
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    sequences: Iterator[int] = field(default_factory=count)
 
     def ticket(
         self,
@@ -52,15 +64,17 @@ class IssuingAC:
             subject=holder.uri,
             audience=audience,
             scope=scope,
-            holder_spki=holder.spki,
+            confirmation=Confirmation.of_key(holder.spki, compact=compact),
+            ticket_id=ticket_id(audience, next(self.sequences)),
             now=at,
             lifetime_seconds=seconds,
             not_after=holder.not_after,
-            compact=compact,
         ).encoded
 
     def authority(self, *, audience: str = METER, days: int = 365) -> Authority:
-        verifier = TicketVerifier(audience=audience, issuers=[TrustedIssuer(self.uri, self.key.public_key())])
+        verifier = TicketVerifier(
+            audience=audience, issuers=[TrustedIssuer(self.uri, (self.key.public_key(),))]
+        )
         return Authority(token_uri=TOKEN_URI, verifier=verifier, valid_until=NOW + timedelta(days=days))
 
 

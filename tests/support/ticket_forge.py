@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from twoway import strict_cbor
 from twoway.tickets import Confirmation, Method, Scope, TicketVerifier, TrustedIssuer, cose
 from twoway.tickets.iana import Claim
-from twoway.tickets.issuing import signing_key_id
+from twoway.tickets.key_set import SigningKey
+from twoway.tickets.ticket_ids import ticket_id
 
 AC_URI = "urn:dev:org:32473-ac"
 METER_URI = "urn:dev:org:32473-meter"
@@ -25,7 +26,10 @@ EXP = IAT + 600
 
 AC_KEY = ec.generate_private_key(ec.SECP256R1())
 OTHER_AC_KEY = ec.generate_private_key(ec.SECP256R1())
-AC_KEY_ID = signing_key_id(AC_KEY.public_key())
+AC_KEY_ID = SigningKey(AC_KEY.public_key()).key_id
+OTHER_AC_KEY_ID = SigningKey(OTHER_AC_KEY.public_key()).key_id
+TRUSTED_AC = TrustedIssuer(AC_URI, (AC_KEY.public_key(),))
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def spki_of(public_key: PublicKeyTypes) -> bytes:
@@ -43,14 +47,18 @@ ABSENT = object()
 
 
 def claims(**changes: object) -> dict[object, object]:
-    """The claims of a good ticket with some changed by name (``exp=...``) or left out (``ABSENT``)."""
+    """The claims of a good ticket with some changed by name (``exp=...``) or left out (``ABSENT``).
+
+    Its name is one of whatever audience it is for.
+    """
+    audience = changes.get("aud")
     good: dict[object, object] = {
         Claim.ISS: AC_URI,
         Claim.SUB: SUBSCRIBER_URI,
         Claim.AUD: METER_URI,
         Claim.EXP: EXP,
         Claim.IAT: IAT,
-        Claim.CTI: b"0123456789abcdef",
+        Claim.CTI: ticket_id(audience if isinstance(audience, str) else METER_URI, 7),
         Claim.CNF: Confirmation.of_key(HOLDER_SPKI).claim(),
         Claim.SCOPE: SCOPE.encode(),
         Claim.ACE_PROFILE: 1,
@@ -73,9 +81,11 @@ def signature_over(protected: bytes, payload: bytes, *, key: ec.EllipticCurvePri
     """The raw ES256 signature that makes the given parts a valid message."""
     to_be_signed = strict_cbor.encode(["Signature1", protected, b"", payload])
     r, s = decode_dss_signature(key.sign(to_be_signed, ec.ECDSA(SHA256())))
-    return r.to_bytes(32) + s.to_bytes(32)
+    return r.to_bytes(32) + min(s, P256_ORDER - s).to_bytes(32)
 
 
 def verifier(*issuers: TrustedIssuer, audience: str = METER_URI) -> TicketVerifier:
     """A publisher that trusts the AC, or the given issuers."""
-    return TicketVerifier(audience=audience, issuers=issuers or (TrustedIssuer(AC_URI, AC_KEY.public_key()),))
+    return TicketVerifier(
+        audience=audience, issuers=issuers or (TrustedIssuer(AC_URI, (AC_KEY.public_key(),)),)
+    )

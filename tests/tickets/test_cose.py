@@ -113,7 +113,7 @@ def test_the_ticket_of_rfc_8392_is_refused_for_its_unprotected_header():
         COSEFault.UNSUPPORTED_PROTECTION
     )
     strict = TicketVerifier(
-        audience="coap://light.example.com", issuers=[TrustedIssuer("coap://as.example.com", rfc_key())]
+        audience="coap://light.example.com", issuers=[TrustedIssuer("coap://as.example.com", (rfc_key(),))]
     )
     for ticket in (A3_TICKET, b"\xd8\x3d" + A3_TICKET):
         with pytest.raises(TicketRejected) as caught:

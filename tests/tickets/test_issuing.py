@@ -17,7 +17,6 @@ from ticket_forge import (
     METER_URI,
     NOW,
     OTHER_SPKI,
-    P384_SPKI,
     RSA_SPKI,
     SCOPE,
     SUBSCRIBER_URI,
@@ -29,14 +28,15 @@ from ticket_forge import (
 from twoway.errors import CallerError, ConfigurationError
 from twoway.tickets import (
     MAX_TICKET_BYTES,
+    Confirmation,
     HolderExpired,
     Method,
     Scope,
     TicketIssuer,
     TicketReason,
     TicketRejected,
-    UnusableKey,
     thumbprint,
+    ticket_id,
 )
 from twoway.tickets.cose_key import cose_key_from_spki
 
@@ -54,7 +54,8 @@ def issue(**changes: object):
         "subject": SUBSCRIBER_URI,
         "audience": METER_URI,
         "scope": SCOPE,
-        "holder_spki": HOLDER_SPKI,
+        "confirmation": Confirmation.of_key(HOLDER_SPKI),
+        "ticket_id": ticket_id(METER_URI, 7),
         "now": NOW,
         "lifetime_seconds": 600,
         "not_after": NEXT_YEAR,
@@ -65,7 +66,7 @@ def issue(**changes: object):
 @pytest.mark.parametrize("compact", [False, True])
 @pytest.mark.parametrize("spki", [HOLDER_SPKI, RSA_SPKI], ids=["P-256", "RSA"])
 def test_what_the_ac_issues_the_publisher_accepts(spki, compact):
-    issued = issue(holder_spki=spki, compact=compact)
+    issued = issue(confirmation=Confirmation.of_key(spki, compact=compact))
     accepted = verifier().verify_untrusted(issued.encoded, now=NOW)
     assert accepted == issued
     accepted.require_holder(spki)
@@ -115,25 +116,21 @@ def test_the_claims_are_those_of_the_dtls_profile_and_nothing_else():
 
 
 def test_a_thumbprint_makes_a_ticket_41_bytes_smaller():
-    assert len(issue().encoded) - len(issue(compact=True).encoded) == 41
+    assert (
+        len(issue().encoded) - len(issue(confirmation=Confirmation.of_key(HOLDER_SPKI, compact=True)).encoded)
+        == 41
+    )
 
 
-def test_every_ticket_has_its_own_id_from_the_given_entropy():
-    assert issue().ticket_id != issue().ticket_id
-    asked: list[int] = []
-    counting = TicketIssuer(
-        issuer=AC_URI, private_key=AC_KEY, entropy=lambda count: asked.append(count) or b"\x07" * count
-    )
-    ticket = counting.issue(
-        subject=SUBSCRIBER_URI,
-        audience=METER_URI,
-        scope=SCOPE,
-        holder_spki=HOLDER_SPKI,
-        now=NOW,
-        lifetime_seconds=60,
-        not_after=NEXT_YEAR,
-    )
-    assert (asked, ticket.ticket_id) == ([16], b"\x07" * 16)
+def test_a_ticket_has_the_id_that_was_drawn_for_it():
+    issued = issue(ticket_id=ticket_id(METER_URI, 2**64 - 1))
+    assert (issued.ticket_id, issued.sequence) == (ticket_id(METER_URI, 2**64 - 1), 2**64 - 1)
+
+
+@pytest.mark.parametrize("drawn", [ticket_id(AC_URI, 7), b"", bytes(16), ticket_id(METER_URI, 7) + b"\0"])
+def test_an_id_of_another_audience_is_not_given_to_a_ticket(drawn):
+    with pytest.raises(CallerError, match="audience"):
+        issue(ticket_id=drawn)
 
 
 def test_no_ticket_outlives_the_certificate_of_its_holder():
@@ -173,11 +170,6 @@ def test_a_time_without_a_zone_is_refused():
         issue(now=datetime(2026, 3, 1))  # noqa: DTZ001 - the fault under test
     with pytest.raises(CallerError, match="zone"):
         issue(not_after=datetime(2026, 3, 1))  # noqa: DTZ001 - the fault under test
-
-
-def test_a_key_that_nobody_can_prove_here_is_not_confirmed():
-    with pytest.raises(UnusableKey):
-        issue(holder_spki=P384_SPKI)
 
 
 def test_a_ticket_that_publishers_would_not_take_is_not_issued():

@@ -8,28 +8,56 @@ from ticket_forge import (
     EXP,
     HOLDER_SPKI,
     IAT,
+    METER_URI,
     NOW,
+    OTHER_AC_KEY,
+    OTHER_AC_KEY_ID,
     OTHER_SPKI,
     P384_SPKI,
+    TRUSTED_AC,
+    claims,
+    signed,
     spki_of,
     ticket_with,
     verifier,
 )
 
 from twoway.errors import CallerError
-from twoway.tickets import Confirmation, Method, Scope, Ticket, TicketReason, TicketRejected, TicketStore
+from twoway.strict_cbor import encode
+from twoway.tickets import (
+    Confirmation,
+    Method,
+    Scope,
+    Ticket,
+    TicketReason,
+    TicketRejected,
+    TicketStore,
+    TrustedIssuer,
+    ticket_id,
+)
 
+OTHER_AC_URI = "urn:dev:org:32473-other-ac"
 METER = verifier()
+METER_OF_TWO = verifier(TRUSTED_AC, TrustedIssuer(OTHER_AC_URI, (OTHER_AC_KEY.public_key(),)))
 SPKIS = [spki_of(ec.generate_private_key(ec.SECP256R1()).public_key()) for _ in range(4)]
 
 
 def ticket(
-    spki: bytes = HOLDER_SPKI, *, age: int = 0, life: int = 600, methods: Method = Method.GET
+    spki: bytes = HOLDER_SPKI,
+    *,
+    age: int = 0,
+    life: int = 600,
+    methods: Method = Method.GET,
+    number: int | None = None,
 ) -> Ticket:
-    """A verified ticket that was issued ``age`` seconds before NOW and ends ``life`` seconds after it."""
+    """A verified ticket that was issued ``age`` seconds before NOW and ends ``life`` seconds after it.
+
+    One ticket is issued a second, unless a number is given.
+    """
     return METER.verify_untrusted(
         ticket_with(
             cnf=Confirmation.of_key(spki).claim(),
+            cti=ticket_id(METER_URI, number if number is not None else 10_000 - age),
             iat=IAT - age,
             exp=IAT + life,
             scope=Scope((("/power", methods),)).encode(),
@@ -86,12 +114,62 @@ def test_a_delayed_older_ticket_does_not_widen_rights_again():
     assert store.for_holder(HOLDER_SPKI, NOW) is narrow
 
 
-def test_of_two_tickets_of_one_second_the_later_arrival_counts():
+def test_the_number_decides_and_not_the_clock_of_the_ac():
     store = TicketStore()
-    store.put(ticket(), NOW)
-    later = ticket(methods=Method.PUT)
-    store.put(later, NOW)
-    assert store.for_holder(HOLDER_SPKI, NOW) is later
+    store.put(ticket(age=60, number=9), NOW)
+    earlier_by_number = ticket(age=0, number=8, methods=Method.PUT)
+    assert refusal(store, earlier_by_number) is TicketReason.SUPERSEDED
+    later_by_number = ticket(age=90, number=10)
+    store.put(later_by_number, NOW)
+    assert store.for_holder(HOLDER_SPKI, NOW) is later_by_number
+
+
+def test_an_older_ticket_does_not_come_back_after_the_newer_one_has_ended():
+    store = TicketStore()
+    short = ticket(number=8, life=10)
+    store.put(short, NOW)
+    assert store.drop_expired(short.expires_at) == (short,)
+    wide = ticket(number=7, life=600, methods=Method.GET | Method.PUT)
+    assert refusal(store, wide, short.expires_at) is TicketReason.SUPERSEDED
+    store.put(ticket(number=9), short.expires_at)
+
+
+def test_an_older_ticket_does_not_come_back_after_the_newer_one_was_revoked():
+    store = TicketStore()
+    mine, others = ticket(number=8), ticket(SPKIS[0], number=9)
+    store.put(mine, NOW)
+    store.put(others, NOW)
+    assert store.drop_revoked({mine.token_hash}) == (mine,)
+    assert store.for_holder(HOLDER_SPKI, NOW) is None
+    assert store.for_holder(SPKIS[0], NOW) is others
+    assert refusal(store, ticket(number=7)) is TicketReason.SUPERSEDED
+
+
+def test_what_is_remembered_of_ended_tickets_is_bounded():
+    store = TicketStore(capacity=2)
+    ended = [ticket(spki, life=10, number=8) for spki in SPKIS[:3]]
+    for one in ended:
+        store.put(one, NOW)
+        store.drop_revoked({one.token_hash})
+    store.put(ticket(SPKIS[0], number=7), NOW)
+    assert refusal(store, ticket(SPKIS[1], number=7)) is TicketReason.SUPERSEDED
+    assert refusal(store, ticket(SPKIS[2], number=7)) is TicketReason.SUPERSEDED
+
+
+def test_between_two_acs_the_time_of_issue_decides():
+    store = TicketStore()
+    other = METER_OF_TWO.verify_untrusted(
+        signed(
+            encode(claims(iss=OTHER_AC_URI, iat=IAT - 5, cti=ticket_id(METER_URI, 1))),
+            key=OTHER_AC_KEY,
+            key_id=OTHER_AC_KEY_ID,
+        ),
+        now=NOW,
+    )
+    store.put(ticket(age=10, number=900), NOW)
+    store.put(other, NOW)
+    assert store.for_holder(HOLDER_SPKI, NOW) is other
+    assert refusal(store, ticket(age=6, number=901)) is TicketReason.SUPERSEDED
 
 
 def test_the_same_ticket_may_be_presented_again():
@@ -177,7 +255,12 @@ def test_tickets_of_both_forms_for_one_key_are_one_ticket():
     store = TicketStore()
     store.put(ticket(age=10), NOW)
     compact = METER.verify_untrusted(
-        ticket_with(cnf=Confirmation.of_key(HOLDER_SPKI, compact=True).claim(), exp=EXP), now=NOW
+        ticket_with(
+            cnf=Confirmation.of_key(HOLDER_SPKI, compact=True).claim(),
+            exp=EXP,
+            cti=ticket_id(METER_URI, 10_000),
+        ),
+        now=NOW,
     )
     store.put(compact, NOW)
     assert store.for_holder(HOLDER_SPKI, NOW) is compact

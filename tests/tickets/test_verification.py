@@ -19,7 +19,9 @@ from ticket_forge import (
     METER_URI,
     NOW,
     OTHER_AC_KEY,
+    OTHER_AC_KEY_ID,
     OTHER_SPKI,
+    P256_ORDER,
     P384_SPKI,
     RSA_SPKI,
     SCOPE,
@@ -43,8 +45,8 @@ from twoway.tickets import (
     TicketVerifier,
     TrustedIssuer,
     thumbprint,
+    ticket_id,
 )
-from twoway.tickets.issuing import signing_key_id
 
 METER = verifier()
 
@@ -61,7 +63,7 @@ def test_a_good_ticket_is_accepted_with_all_it_says():
     ticket = METER.verify_untrusted(encoded, now=NOW)
     assert (ticket.issuer, ticket.subject, ticket.audience) == (AC_URI, SUBSCRIBER_URI, METER_URI)
     assert (ticket.issued_at, ticket.expires_at) == (NOW, NOW + timedelta(seconds=600))
-    assert (ticket.scope, ticket.ticket_id) == (SCOPE, b"0123456789abcdef")
+    assert (ticket.scope, ticket.ticket_id) == (SCOPE, ticket_id(METER_URI, 7))
     assert ticket.encoded == encoded
     ticket.require_holder(HOLDER_SPKI)
     ticket.require_valid_at(NOW)
@@ -201,7 +203,7 @@ def test_other_protection_than_es256_over_all_headers_is_refused(protected, unpr
 
 def test_a_ticket_under_an_unknown_key_id_is_from_an_unknown_issuer():
     payload = encode(claims())
-    other_id = signing_key_id(OTHER_AC_KEY.public_key())
+    other_id = OTHER_AC_KEY_ID
     assert reason_for(signed(payload, key=OTHER_AC_KEY, key_id=other_id)) is TicketReason.UNKNOWN_ISSUER
     assert reason_for(signed(payload, key_id=b"")) is TicketReason.UNKNOWN_ISSUER
 
@@ -306,18 +308,20 @@ def test_a_ticket_id_that_is_no_short_byte_string_is_refused(value):
 
 
 def test_one_trusted_ac_cannot_issue_in_the_name_of_another():
-    other = TrustedIssuer("urn:dev:org:32473-other-ac", OTHER_AC_KEY.public_key())
-    both = verifier(TrustedIssuer(AC_URI, AC_KEY.public_key()), other)
-    own = signed(encode(claims(iss=other.uri)), key=OTHER_AC_KEY, key_id=signing_key_id(other.public_key))
+    other = TrustedIssuer("urn:dev:org:32473-other-ac", (OTHER_AC_KEY.public_key(),))
+    both = verifier(TrustedIssuer(AC_URI, (AC_KEY.public_key(),)), other)
+    own = signed(encode(claims(iss=other.uri)), key=OTHER_AC_KEY, key_id=OTHER_AC_KEY_ID)
     assert both.verify_untrusted(own, now=NOW).issuer == other.uri
-    posing = signed(encode(claims()), key=OTHER_AC_KEY, key_id=signing_key_id(other.public_key))
+    posing = signed(encode(claims()), key=OTHER_AC_KEY, key_id=OTHER_AC_KEY_ID)
     assert reason_for(posing, judge=both) is TicketReason.UNKNOWN_ISSUER
     assert reason_for(ticket_with(iss=other.uri), judge=both) is TicketReason.UNKNOWN_ISSUER
 
 
 def test_the_same_key_for_two_issuers_is_a_fault_of_the_configuration():
     with pytest.raises(ConfigurationError, match="same key"):
-        verifier(TrustedIssuer(AC_URI, AC_KEY.public_key()), TrustedIssuer("urn:x", AC_KEY.public_key()))
+        verifier(
+            TrustedIssuer(AC_URI, (AC_KEY.public_key(),)), TrustedIssuer("urn:x", (AC_KEY.public_key(),))
+        )
 
 
 @pytest.mark.parametrize("kind", ["P-384", "RSA"])
@@ -326,7 +330,7 @@ def test_an_issuer_whose_key_cannot_sign_tickets_is_a_fault_of_the_configuration
 
     key = load_der_public_key({"P-384": P384_SPKI, "RSA": RSA_SPKI}[kind])
     with pytest.raises(ConfigurationError, match="P-256"):
-        TrustedIssuer(AC_URI, key)
+        TrustedIssuer(AC_URI, (key,))
 
 
 # 5: time
@@ -493,3 +497,40 @@ def test_a_scope_wider_than_one_path_survives_the_journey():
 @pytest.mark.parametrize("cnonce", ["text", 7, b"", bytes(65), [b"n"], None])
 def test_a_nonce_of_another_shape_is_refused(cnonce):
     assert reason_for(ticket_with(cnonce=cnonce)) is TicketReason.MALFORMED_CLAIMS
+
+
+# Keys of an issuer, and the one form of a ticket
+
+
+def test_during_a_change_of_keys_tickets_of_both_keys_are_accepted_and_after_it_one():
+    old, new = AC_KEY.public_key(), OTHER_AC_KEY.public_key()
+    by_old = ticket_with()
+    by_new = signed(encode(claims()), key=OTHER_AC_KEY, key_id=OTHER_AC_KEY_ID)
+    during = verifier(TrustedIssuer(AC_URI, (new, old)))
+    for ticket in (by_old, by_new):
+        during.verify_untrusted(ticket, now=NOW)
+    after = verifier(TrustedIssuer(AC_URI, (new,)))
+    after.verify_untrusted(by_new, now=NOW)
+    assert reason_for(by_old, judge=after) is TicketReason.UNKNOWN_ISSUER
+
+
+def test_a_key_id_of_one_key_does_not_lend_itself_to_the_other():
+    both = verifier(TrustedIssuer(AC_URI, (AC_KEY.public_key(), OTHER_AC_KEY.public_key())))
+    crossed = signed(encode(claims()), key=OTHER_AC_KEY, key_id=AC_KEY_ID)
+    assert reason_for(crossed, judge=both) is TicketReason.BAD_SIGNATURE
+
+
+def test_the_twin_of_a_signature_does_not_make_a_second_ticket_with_another_hash():
+    # (r, n - s) verifies wherever (r, s) does: a revoked ticket would come back under another token hash.
+    for _ in range(8):
+        encoded = ticket_with()
+        s = int.from_bytes(encoded[-32:])
+        assert s <= P256_ORDER // 2
+        twin = encoded[:-32] + (P256_ORDER - s).to_bytes(32)
+        METER.verify_untrusted(encoded, now=NOW)
+        assert reason_for(twin) is TicketReason.BAD_SIGNATURE
+
+
+def test_a_ticket_whose_name_is_of_another_audience_is_refused():
+    assert reason_for(ticket_with(cti=ticket_id(AC_URI, 7))) is TicketReason.MALFORMED_CLAIMS
+    assert METER.verify_untrusted(ticket_with(), now=NOW).sequence == 7

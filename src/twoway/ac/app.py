@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from itertools import count
 
 from aiocoap.resource import Site, WKCResource
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -62,6 +63,7 @@ async def serve(
         ),
         policies=PolicySet.load(config.policies),
         ticket_lifetime=config.ticket_lifetime,
+        sequence=_numbers_from(clock),
     )
     async with AsyncExitStack() as open_things:
         database = Database(config.database)
@@ -103,6 +105,11 @@ def _signing_key(identity: StoredIdentity) -> ec.EllipticCurvePrivateKey:
             remedy="issue the AC's identity with --key p-256",
         )
     return key
+
+
+def _numbers_from(clock: Clock) -> Callable[[], int]:
+    """Number the tickets from the microsecond of the start: no AC issues a million a second for long."""
+    return count(int(clock.now().timestamp() * 1_000_000)).__next__
 
 
 def _accepts(identity: StoredIdentity) -> DTLSConfig:

@@ -12,6 +12,7 @@ handshake on which it asks, never to a key, a name or a ``kid`` that it merely m
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,6 +24,7 @@ from twoway.identity import Identity, X509Identity
 from twoway.pki import Role
 from twoway.policy import PolicySet
 from twoway.tickets import (
+    Confirmation,
     ErrorCode,
     HolderExpired,
     Profile,
@@ -33,6 +35,7 @@ from twoway.tickets import (
     TokenRequestRejected,
     TokenResponse,
     UnusableKey,
+    ticket_id,
 )
 
 _REQUESTING_ROLES = frozenset({Role.SUBSCRIBER, Role.SINK, Role.CACHE})
@@ -51,10 +54,14 @@ class TokenService:
         issuer: makes the tickets.
         policies: the rights.
         ticket_lifetime: the longest life of a ticket, in seconds.
+        sequence: returns a number that is higher than all that it returned before.
     """
 
-    def __init__(self, *, issuer: TicketIssuer, policies: PolicySet, ticket_lifetime: int) -> None:
+    def __init__(
+        self, *, issuer: TicketIssuer, policies: PolicySet, ticket_lifetime: int, sequence: Callable[[], int]
+    ) -> None:
         self._issuer = issuer
+        self._sequence = sequence
         self._policies = policies
         self._ticket_lifetime = ticket_lifetime
 
@@ -115,11 +122,11 @@ class TokenService:
                 subject=holder.uri,
                 audience=publisher.uri,
                 scope=scope,
-                holder_spki=holder.spki,
+                confirmation=Confirmation.of_key(holder.spki, compact=publisher.compact_tickets),
+                ticket_id=ticket_id(publisher.uri, self._sequence()),
                 now=now,
                 lifetime_seconds=self._ticket_lifetime,
                 not_after=holder.not_after,
-                compact=publisher.compact_tickets,
                 cnonce=cnonce,
             )
         except HolderExpired:

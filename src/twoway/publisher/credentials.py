@@ -72,7 +72,7 @@ def load_authority(section: ACSection, credentials: Credentials, *, now: datetim
             where=str(section.certificate),
             remedy="give the AC a certificate with a P-256 key",
         )
-    verifier = TicketVerifier(audience=credentials.name, issuers=[TrustedIssuer(ac.uri, key)])
+    verifier = TicketVerifier(audience=credentials.name, issuers=[TrustedIssuer(ac.uri, (key,))])
     return Authority(token_uri=section.uri, verifier=verifier, valid_until=ac.not_after)
 
 

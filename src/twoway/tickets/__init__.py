@@ -6,42 +6,84 @@ go out. Must never decide who is entitled to what; that is policy.
 """
 
 from twoway.tickets.ace import (
-    MAX_MESSAGE_BYTES,
     CreationHints,
-    MalformedACE,
     TokenError,
     TokenRequest,
     TokenRequestRejected,
     TokenResponse,
 )
+from twoway.tickets.ace_map import MAX_MESSAGE_BYTES, MalformedACE
 from twoway.tickets.aif import MalformedScope, Method, Scope, target_from_options
+from twoway.tickets.claims import Claims
 from twoway.tickets.confirmation import Confirmation, WrongKey
 from twoway.tickets.cose import COSEFault, COSERejected
 from twoway.tickets.cose_key import KeyFault, UnusableKey, thumbprint
-from twoway.tickets.iana import CONTENT_FORMAT_ACE, CONTENT_FORMAT_CWT, ErrorCode, GrantType, Profile
+from twoway.tickets.iana import (
+    CONTENT_FORMAT_ACE,
+    CONTENT_FORMAT_COSE_KEY_SET,
+    CONTENT_FORMAT_CWT,
+    CONTENT_FORMAT_PROBLEM_DETAILS,
+    CONTENT_FORMAT_TRL,
+    ErrorCode,
+    GrantType,
+    Profile,
+    TRLErrorID,
+)
+from twoway.tickets.introspection import IntrospectionRequest, IntrospectionResponse
 from twoway.tickets.issuing import HolderExpired, TicketIssuer
+from twoway.tickets.key_set import MalformedKeySet, SigningKey, encode_key_set, parse_key_set_untrusted
+from twoway.tickets.provisional import ProvisionalNumbers
 from twoway.tickets.store import TicketStore
 from twoway.tickets.ticket import MAX_TICKET_BYTES, Ticket, TicketReason, TicketRejected
+from twoway.tickets.ticket_ids import sequence_of, ticket_id
+from twoway.tickets.token_hash import token_hash
+from twoway.tickets.trl import (
+    DiffEntry,
+    DiffSet,
+    FullSet,
+    MalformedTRL,
+    TRLError,
+    TRLQuery,
+    TRLQueryRejected,
+    parse_trl_untrusted,
+)
 from twoway.tickets.verification import TicketVerifier, TrustedIssuer
 
 __all__ = [
     "CONTENT_FORMAT_ACE",
+    "CONTENT_FORMAT_COSE_KEY_SET",
     "CONTENT_FORMAT_CWT",
+    "CONTENT_FORMAT_PROBLEM_DETAILS",
+    "CONTENT_FORMAT_TRL",
     "MAX_MESSAGE_BYTES",
     "MAX_TICKET_BYTES",
     "COSEFault",
     "COSERejected",
+    "Claims",
     "Confirmation",
     "CreationHints",
+    "DiffEntry",
+    "DiffSet",
     "ErrorCode",
+    "FullSet",
     "GrantType",
     "HolderExpired",
+    "IntrospectionRequest",
+    "IntrospectionResponse",
     "KeyFault",
     "MalformedACE",
+    "MalformedKeySet",
     "MalformedScope",
+    "MalformedTRL",
     "Method",
     "Profile",
+    "ProvisionalNumbers",
     "Scope",
+    "SigningKey",
+    "TRLError",
+    "TRLErrorID",
+    "TRLQuery",
+    "TRLQueryRejected",
     "Ticket",
     "TicketIssuer",
     "TicketReason",
@@ -55,6 +97,12 @@ __all__ = [
     "TrustedIssuer",
     "UnusableKey",
     "WrongKey",
+    "encode_key_set",
+    "parse_key_set_untrusted",
+    "parse_trl_untrusted",
+    "sequence_of",
     "target_from_options",
     "thumbprint",
+    "ticket_id",
+    "token_hash",
 ]

@@ -10,12 +10,12 @@ All maps travel with content format 19. The AC answers a request with 2.01 and M
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Self, TypeVar
+from typing import Self
 
 from twoway import strict_cbor
 from twoway.errors import PeerError
+from twoway.tickets.ace_map import ACEMap, MalformedACE, map_untrusted, nonce, optional, present
 from twoway.tickets.aif import MalformedScope, Scope
 from twoway.tickets.confirmation import Confirmation, WrongKey
 from twoway.tickets.cose_key import KeyFault, UnusableKey, cose_key_from_spki
@@ -30,21 +30,8 @@ from twoway.tickets.iana import (
 )
 from twoway.tickets.ticket import MAX_TICKET_BYTES
 
-MAX_MESSAGE_BYTES = 2 * MAX_TICKET_BYTES
-"""A response carries a ticket, a scope and a key; a request less. Larger ones are not read."""
-MAX_TEXT_CHARACTERS = 1024
-"""Of names, URIs and descriptions, which end up in logs and on screens."""
-MAX_NONCE_BYTES = 64
-"""Of ``cnonce`` and ``kid``: nonces and key names, which nobody makes longer."""
 MAX_LIFETIME_SECONDS = 10 * 365 * 86400
 """Of a ticket, as told to its holder: ten years are more than any certificate lasts."""
-
-_Kind = TypeVar("_Kind", int, str, bytes)
-_Map = Mapping[object, object]
-
-
-class MalformedACE(PeerError):
-    """A response, error or hint that is not what RFC 9200 describes."""
 
 
 class TokenRequestRejected(PeerError):
@@ -77,7 +64,7 @@ class TokenRequest:
 
     def encode(self) -> bytes:
         """Return the payload of the POST to the token endpoint."""
-        message = _present(
+        message = present(
             {
                 Parameter.REQ_CNF: Confirmation.of_key(self.req_cnf_spki).claim(),
                 Parameter.AUDIENCE: self.audience,
@@ -105,8 +92,8 @@ class TokenRequest:
 
     @classmethod
     def _parse_untrusted(cls, payload: bytes) -> Self:
-        message = _map_untrusted(payload)
-        grant_type = _optional(message, Parameter.GRANT_TYPE, int)
+        message = map_untrusted(payload)
+        grant_type = optional(message, Parameter.GRANT_TYPE, int)
         if grant_type not in (None, GrantType.CLIENT_CREDENTIALS):
             raise TokenRequestRejected(
                 ErrorCode.UNSUPPORTED_GRANT_TYPE, "only client credentials are accepted"
@@ -114,12 +101,12 @@ class TokenRequest:
         if isinstance(message.get(Parameter.SCOPE), str):
             raise TokenRequestRejected(ErrorCode.INVALID_SCOPE, "a scope is AIF in a byte string")
         return cls(
-            audience=_optional(message, Parameter.AUDIENCE, str),
-            scope=_optional(message, Parameter.SCOPE, bytes),
+            audience=optional(message, Parameter.AUDIENCE, str),
+            scope=optional(message, Parameter.SCOPE, bytes),
             req_cnf_spki=_requested_key(message),
             ace_profile_asked=_asks_for_profile(message),
-            cnonce=_nonce(message, Parameter.CNONCE),
-            client_id=_optional(message, Parameter.CLIENT_ID, str),
+            cnonce=nonce(message, Parameter.CNONCE),
+            client_id=optional(message, Parameter.CLIENT_ID, str),
         )
 
     def requested_scope(self) -> Scope | None:
@@ -171,7 +158,7 @@ class TokenResponse:
     def encode(self) -> bytes:
         """Return the payload of the 2.01 response."""
         return strict_cbor.encode(
-            _present(
+            present(
                 {
                     Parameter.ACCESS_TOKEN: self.access_token,
                     Parameter.EXPIRES_IN: self.expires_in,
@@ -191,16 +178,16 @@ class TokenResponse:
         Raises:
             MalformedACE: no ticket, no lifetime, another token type or profile, or an unusable key.
         """
-        message = _map_untrusted(payload)
-        token = _optional(message, Parameter.ACCESS_TOKEN, bytes)
-        expires_in = _optional(message, Parameter.EXPIRES_IN, int)
+        message = map_untrusted(payload)
+        token = optional(message, Parameter.ACCESS_TOKEN, bytes)
+        expires_in = optional(message, Parameter.EXPIRES_IN, int)
         if not token or len(token) > MAX_TICKET_BYTES:
             raise MalformedACE("the AC's response holds no usable ticket")
         if expires_in is None or not 0 < expires_in <= MAX_LIFETIME_SECONDS:
             raise MalformedACE("the AC's response does not say for how long the ticket is valid")
-        if _optional(message, Parameter.TOKEN_TYPE, int) not in (None, TokenType.POP):
+        if optional(message, Parameter.TOKEN_TYPE, int) not in (None, TokenType.POP):
             raise MalformedACE("the AC's ticket is not bound to a key")
-        profile = _optional(message, Parameter.ACE_PROFILE, int)
+        profile = optional(message, Parameter.ACE_PROFILE, int)
         if profile not in (None, Profile.COAP_DTLS):
             raise MalformedACE("the AC's ticket is for another profile than DTLS")
         try:
@@ -211,7 +198,7 @@ class TokenResponse:
         return cls(
             access_token=token,
             expires_in=expires_in,
-            scope=_optional(message, Parameter.SCOPE, bytes),
+            scope=optional(message, Parameter.SCOPE, bytes),
             rs_cnf_spki=rs_cnf,
             ace_profile=profile,
             cnf=cnf,
@@ -242,7 +229,7 @@ class TokenError:
     def encode(self) -> bytes:
         """Return the payload of the error response."""
         return strict_cbor.encode(
-            _present({Parameter.ERROR: self.code, Parameter.ERROR_DESCRIPTION: self.description})
+            present({Parameter.ERROR: self.code, Parameter.ERROR_DESCRIPTION: self.description})
         )
 
     @classmethod
@@ -252,12 +239,12 @@ class TokenError:
         Raises:
             MalformedACE: no error code, or one that nobody registered.
         """
-        message = _map_untrusted(payload)
+        message = map_untrusted(payload)
         try:
-            code = ErrorCode(_optional(message, Parameter.ERROR, int) or 0)  # 0 is not registered
+            code = ErrorCode(optional(message, Parameter.ERROR, int) or 0)  # 0 is not registered
         except ValueError:
             raise MalformedACE("the AC's error carries no known error code") from None
-        return cls(code, _optional(message, Parameter.ERROR_DESCRIPTION, str))
+        return cls(code, optional(message, Parameter.ERROR_DESCRIPTION, str))
 
 
 @dataclass(frozen=True)
@@ -281,7 +268,7 @@ class CreationHints:
     def encode(self) -> bytes:
         """Return the payload of the 4.01 response."""
         return strict_cbor.encode(
-            _present(
+            present(
                 {
                     Hint.AS: self.as_uri,
                     Hint.KID: self.kid,
@@ -299,55 +286,15 @@ class CreationHints:
         Raises:
             MalformedACE: not a map, or a hint of the wrong type.
         """
-        message = _map_untrusted(payload)
+        message = map_untrusted(payload)
         scope = message.get(Hint.SCOPE)
         return cls(
-            as_uri=_optional(message, Hint.AS, str),
-            audience=_optional(message, Hint.AUDIENCE, str),
-            scope=None if isinstance(scope, str) else _optional(message, Hint.SCOPE, bytes),
-            cnonce=_nonce(message, Hint.CNONCE),
-            kid=_nonce(message, Hint.KID),
+            as_uri=optional(message, Hint.AS, str),
+            audience=optional(message, Hint.AUDIENCE, str),
+            scope=None if isinstance(scope, str) else optional(message, Hint.SCOPE, bytes),
+            cnonce=nonce(message, Hint.CNONCE),
+            kid=nonce(message, Hint.KID),
         )
-
-
-def _present(message: Mapping[Parameter | Hint, object]) -> dict[Parameter | Hint, object]:
-    return {key: value for key, value in message.items() if value is not None}
-
-
-def _map_untrusted(payload: bytes) -> _Map:
-    if len(payload) > MAX_MESSAGE_BYTES:
-        raise MalformedACE(f"the message has more than {MAX_MESSAGE_BYTES} bytes")
-    try:
-        message = strict_cbor.decode_untrusted(payload)
-    except strict_cbor.MalformedCBOR as fault:
-        raise MalformedACE(fault.what) from None
-    # RFC 9200 section 5: the keys have to be the integer abbreviations.
-    if not isinstance(message, dict) or not all(isinstance(key, int) for key in message):
-        raise MalformedACE("the message is not a map with integer keys")
-    return message
-
-
-_LIMITS: Final = {str: MAX_TEXT_CHARACTERS, bytes: MAX_MESSAGE_BYTES}
-
-
-def _optional(message: _Map, key: Parameter | Hint, kind: type[_Kind]) -> _Kind | None:
-    """The value under ``key``, of exactly the given type, or None if there is no such key."""
-    if key not in message:
-        return None
-    value = message[key]
-    # The exact type, since True is an int to Python; control characters would reach a terminal.
-    if type(value) is not kind or (isinstance(value, str) and not value.isprintable()):
-        raise MalformedACE(f"{key.name.lower()} has the wrong type")
-    if isinstance(value, str | bytes) and len(value) > _LIMITS[kind]:
-        raise MalformedACE(f"{key.name.lower()} is too long")
-    return value
-
-
-def _nonce(message: _Map, key: Parameter | Hint) -> bytes | None:
-    value = _optional(message, key, bytes)
-    if value is not None and len(value) > MAX_NONCE_BYTES:
-        raise MalformedACE(f"{key.name.lower()} is too long")
-    return value
 
 
 def _by_value(spki: bytes) -> dict[int, object]:
@@ -362,7 +309,7 @@ def _spki_untrusted(confirmation: object) -> bytes:
     return parsed.spki
 
 
-def _requested_key(message: _Map) -> bytes:
+def _requested_key(message: ACEMap) -> bytes:
     if Parameter.REQ_CNF not in message:
         raise MalformedACE("req_cnf is missing, and symmetric keys are not made here")
     try:
@@ -373,11 +320,11 @@ def _requested_key(message: _Map) -> bytes:
         raise MalformedACE(unusable.what) from None
 
 
-def _asks_for_profile(message: _Map) -> bool:
+def _asks_for_profile(message: ACEMap) -> bool:
     """Null asks for the profile (RFC 9200 section 5.8.1); a number says which one the client has."""
     if message.get(Parameter.ACE_PROFILE, Profile.COAP_DTLS) is None:
         return True
-    profile = _optional(message, Parameter.ACE_PROFILE, int)
+    profile = optional(message, Parameter.ACE_PROFILE, int)
     if profile not in (None, Profile.COAP_DTLS):
         raise TokenRequestRejected(
             ErrorCode.INCOMPATIBLE_ACE_PROFILES, "only the DTLS profile is spoken here"

@@ -4,11 +4,12 @@
 
 Owns the envelope and its signature. Exactly these two tags, every header parameter protected, the
 unprotected map empty, the algorithm ES256, no ``crit``: an envelope that can be written in one way only
-cannot be dressed up to pass for another one (RFC 9770 section 4). Must never look at the payload, and
+cannot be dressed up to pass for another one (RFC 9770 section 3). Must never look at the payload, and
 must never let the message choose the algorithm with which it is checked.
 
-An ECDSA signature (r, s) has a twin (r, n - s) that verifies as well, so two byte strings can carry one
-ticket. Whoever lists or revokes tickets goes by the signed ``cti``, never by a hash of the bytes alone.
+An ECDSA signature (r, s) has a twin (r, n - s) that verifies as well, so two byte strings could carry one
+ticket, and the second would have another token hash than the one that a revocation lists. Of the two, only
+the one with the lower s is written and accepted.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ MAX_KEY_ID_BYTES = 64
 """A ``kid`` names one of a handful of keys; even a SHA-512 fits."""
 
 _SCALAR_BYTES = SIGNATURE_BYTES // 2
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""n of P-256 (SEC 2 version 2 section 2.4.2)."""
 _OTHER_COSE_TAGS = {16, 17, 96, 97, 98}
 """Encrypt0, Mac0, Encrypt, Mac and Sign: COSE, but not what protects a ticket."""
 _KNOWN_TAGS = {iana.TAG_CWT, iana.TAG_COSE_SIGN1, *_OTHER_COSE_TAGS}
@@ -70,11 +73,13 @@ class Sign1:
     """r and s, 64 bytes."""
 
     def verify(self, public_key: ec.EllipticCurvePublicKey) -> None:
-        """Check the signature.
+        """Check the signature, which has to be the one of the two that is written here.
 
         Raises:
             COSERejected: with :attr:`COSEFault.BAD_SIGNATURE`.
         """
+        if int.from_bytes(self.signature[_SCALAR_BYTES:]) > _P256_ORDER // 2:
+            raise COSERejected(COSEFault.BAD_SIGNATURE)
         verify_signature(public_key, self.protected, self.payload, self.signature)
 
 
@@ -90,7 +95,7 @@ def sign1(payload: bytes, *, private_key: ec.EllipticCurvePrivateKey, key_id: by
         {iana.HeaderParameter.ALG: iana.Algorithm.ES256, iana.HeaderParameter.KID: key_id}
     )
     r, s = decode_dss_signature(private_key.sign(_to_be_signed(protected, payload), ec.ECDSA(SHA256())))
-    signature = r.to_bytes(_SCALAR_BYTES) + s.to_bytes(_SCALAR_BYTES)
+    signature = r.to_bytes(_SCALAR_BYTES) + min(s, _P256_ORDER - s).to_bytes(_SCALAR_BYTES)
     message = CBORTag(iana.TAG_COSE_SIGN1, [protected, {}, payload, signature])
     return strict_cbor.encode(CBORTag(iana.TAG_CWT, message))
 

@@ -13,7 +13,15 @@ CONTENT_FORMAT_ACE = 19
 """``application/ace+cbor`` (RFC 9200 section 8.16): token requests, responses, errors and hints."""
 CONTENT_FORMAT_CWT = 61
 """``application/cwt`` (RFC 8392 section 9.3): a ticket on its way to a publisher."""
+CONTENT_FORMAT_COSE_KEY_SET = 102
+"""``application/cose-key-set`` (RFC 9052 section 11.3.2): the keys that an AC signs with."""
+CONTENT_FORMAT_PROBLEM_DETAILS = 257
+"""``application/concise-problem-details+cbor`` (RFC 9290): errors of the revocation list."""
+CONTENT_FORMAT_TRL = 262
+"""``application/ace-trl+cbor`` (RFC 9770): the list of revoked tickets."""
 
+TAG_COSE_ENCRYPT0 = 16
+"""RFC 9052 section 2."""
 TAG_COSE_SIGN1 = 18
 """RFC 9052 section 2."""
 TAG_CWT = 61
@@ -63,6 +71,43 @@ class Claim(IntEnum):
     SCOPE = 9
     ACE_PROFILE = 38
     CNONCE = 39
+    EXI = 40
+
+
+class Introspection(IntEnum):
+    """Keys of introspection; those of the claims are the same (RFC 9200 section 5.9, table 6)."""
+
+    ACTIVE = 10
+    TOKEN = 11
+    TOKEN_TYPE_HINT = 33
+
+
+class TRLParameter(IntEnum):
+    """Keys of an answer about revoked tickets (RFC 9770 section 12)."""
+
+    FULL_SET = 0
+    DIFF_SET = 1
+    CURSOR = 2
+    MORE = 3
+
+
+class TRLErrorID(IntEnum):
+    """What is wrong with a query for revoked tickets (RFC 9770 section 13)."""
+
+    INVALID_PARAMETER_VALUE = 0
+    """``diff`` or ``cursor`` is not a number, or too large a one."""
+    INVALID_SET_OF_PARAMETERS = 1
+    """``cursor`` without ``diff``."""
+    OUT_OF_BOUND_CURSOR = 2
+    """A cursor that lies ahead of the last change."""
+
+
+class ProblemDetail(IntEnum):
+    """Keys of concise problem details (RFC 9290 section 2, RFC 9770 section 6.1)."""
+
+    TITLE = -1
+    DETAIL = -2
+    ACE_TRL_ERROR = 1
 
 
 class ConfirmationMethod(IntEnum):
@@ -143,6 +188,7 @@ class KeyParameter(IntEnum):
     """COSE_Key parameters (RFC 9052 section 7.1, RFC 9053 section 7.1.1)."""
 
     KTY = 1
+    KID = 2
     ALG = 3
     KEY_OPS = 4
     CRV = -1

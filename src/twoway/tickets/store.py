@@ -1,12 +1,14 @@
 """The tickets that a publisher holds, one for each key.
 
-Owns the rule of succession: the newest ticket of a key is in force, an older one never comes back over it
-(a delayed upload must not widen rights again). Bounded, since anybody with a valid ticket can add to it.
+Owns the rule of succession: of the tickets of a key, the one with the highest sequence number is in force,
+and one with a lower number never comes back (RFC 9202 section 4: a delayed upload must not widen rights
+again), even after the higher one has ended. Bounded, since anybody with a valid ticket can add to it.
 Must never hand out a ticket that is not valid at the time it is asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +26,24 @@ class _Entry:
     used: bool = False
 
 
+@dataclass(frozen=True)
+class _Issue:
+    """When a ticket was issued: all that is remembered of one that has ended."""
+
+    issuer: str
+    sequence: int
+    issued_at: datetime
+
+    @classmethod
+    def of(cls, ticket: Ticket) -> _Issue:
+        return cls(ticket.issuer, ticket.sequence, ticket.issued_at)
+
+    def is_before(self, other: _Issue) -> bool:
+        if self.issuer == other.issuer:
+            return self.sequence < other.sequence
+        return self.issued_at < other.issued_at  # the numbers of two ACs say nothing of each other
+
+
 class TicketStore:
     """Verified tickets by the thumbprint of their key.
 
@@ -39,6 +59,7 @@ class TicketStore:
             raise CallerError(f"a ticket store cannot hold {capacity} tickets")
         self._capacity = capacity
         self._entries: dict[bytes, _Entry] = {}
+        self._ended: dict[bytes, _Issue] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -53,19 +74,20 @@ class TicketStore:
             The tickets that were dropped to make room; what they permitted ends here.
 
         Raises:
-            TicketRejected: not valid now; older than the one in force (issued in the same second, the
-                later arrival counts); or no room.
+            TicketRejected: not valid now; older than the newest that was here for this key; or no room.
         """
         ticket.require_valid_at(now)
         key = ticket.confirmation.thumbprint
         held = self._entries.get(key)
+        newest = _Issue.of(held.ticket) if held is not None else self._ended.get(key)
+        if newest is not None and _Issue.of(ticket).is_before(newest):
+            raise TicketRejected(TicketReason.SUPERSEDED)
         if held is not None:
-            if ticket.issued_at < held.ticket.issued_at:
-                raise TicketRejected(TicketReason.SUPERSEDED)
             held.ticket = ticket
             return ()
         dropped = self._make_room(now) if len(self._entries) >= self._capacity else ()
         self._entries[key] = _Entry(ticket)
+        self._ended.pop(key, None)
         return dropped
 
     def for_holder(self, spki: bytes, now: datetime) -> Ticket | None:
@@ -86,21 +108,30 @@ class TicketStore:
 
     def drop_expired(self, now: datetime) -> tuple[Ticket, ...]:
         """Forget the tickets that have expired and return them, so that what they permitted can be ended."""
-        expired = tuple(entry.ticket for entry in self._entries.values() if now >= entry.ticket.expires_at)
-        for ticket in expired:
-            del self._entries[ticket.confirmation.thumbprint]
-        return expired
+        return self._drop(lambda ticket: now >= ticket.expires_at)
+
+    def drop_revoked(self, hashes: Collection[bytes]) -> tuple[Ticket, ...]:
+        """Forget the tickets with these token hashes and return them (RFC 9770 section 11.1)."""
+        return self._drop(lambda ticket: ticket.token_hash in hashes)
 
     def next_expiry(self) -> datetime | None:
         """When :meth:`drop_expired` has something to drop next; None if the store is empty."""
         return min((entry.ticket.expires_at for entry in self._entries.values()), default=None)
 
+    def _drop(self, ends: Callable[[Ticket], bool]) -> tuple[Ticket, ...]:
+        ended = {key: entry.ticket for key, entry in self._entries.items() if ends(entry.ticket)}
+        for key, ticket in ended.items():
+            del self._entries[key]
+            self._ended[key] = _Issue.of(ticket)
+        while len(self._ended) > self._capacity:
+            del self._ended[next(iter(self._ended))]
+        return tuple(ended.values())
+
     def _make_room(self, now: datetime) -> tuple[Ticket, ...]:
         expired = self.drop_expired(now)
         if expired:
             return expired
-        for key, entry in self._entries.items():
-            if not entry.used:
-                del self._entries[key]
-                return (entry.ticket,)
-        raise TicketRejected(TicketReason.STORE_FULL)
+        unused = next((entry.ticket for entry in self._entries.values() if not entry.used), None)
+        if unused is None:
+            raise TicketRejected(TicketReason.STORE_FULL)
+        return self._drop(lambda ticket: ticket is unused)

@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from functools import cached_property
 
 from twoway.errors import CallerError, PeerError
 from twoway.tickets.aif import Scope
 from twoway.tickets.confirmation import Confirmation, WrongKey
+from twoway.tickets.token_hash import token_hash
 
 MAX_TICKET_BYTES = 4096
 """An ordinary ticket takes 300 bytes, one with an RSA key and a long scope under 2000. Uploads come in
@@ -86,7 +88,9 @@ class Ticket:
     expires_at: datetime
     """``exp``: the first moment at which it is no longer valid."""
     ticket_id: bytes
-    """``cti``: unique among the tickets of its issuer."""
+    """``cti``: see :mod:`twoway.tickets.ticket_ids`."""
+    sequence: int
+    """The number in ``cti``: of two tickets of one issuer for one audience, the later has the higher."""
     scope: Scope
     """What it permits."""
     confirmation: Confirmation
@@ -95,8 +99,16 @@ class Ticket:
     """``nbf``: the first moment at which it is valid, if it says so."""
     cnonce: bytes | None = None
     """What the publisher asked to see again, if it did (RFC 9200 section 5.3.1)."""
+    exi: int | None = None
+    """Seconds of validity from its first sight, where it says that instead of ``exp``; ``expires_at`` is
+    reckoned from it (RFC 9200 section 5.10.3)."""
     encoded: bytes = field(default=b"", repr=False)
     """The ticket as it came, byte for byte."""
+
+    @cached_property
+    def token_hash(self) -> bytes:
+        """The hash under which a revocation lists it (RFC 9770 section 4), 33 bytes."""
+        return token_hash(self.encoded)
 
     def require_holder(self, spki: bytes) -> None:
         """Check that the peer which proved the key ``spki`` (DER) is the holder, in constant time.

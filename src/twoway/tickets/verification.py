@@ -8,9 +8,9 @@ with the key that the peer proved.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -18,18 +18,12 @@ from twoway import strict_cbor
 from twoway.errors import ConfigurationError
 from twoway.tickets import cose
 from twoway.tickets.aif import MalformedScope, Scope
+from twoway.tickets.claims import Claims
 from twoway.tickets.confirmation import Confirmation
 from twoway.tickets.cose_key import UnusableKey
-from twoway.tickets.iana import Claim, Profile
-from twoway.tickets.issuing import require_p256, signing_key_id
+from twoway.tickets.iana import Profile
+from twoway.tickets.key_set import SigningKey, require_p256
 from twoway.tickets.ticket import MAX_TICKET_BYTES, Ticket, TicketReason, TicketRejected, require_within
-
-MAX_IDENTITY_CHARACTERS = 255
-"""Of ``iss``, ``sub`` and ``aud``: names that go into logs and databases."""
-MAX_SHORT_BYTES = 64
-"""Of ``cti`` and ``cnonce``: ours take 16."""
-LAST_NUMERIC_DATE = 253_402_300_799
-"""The end of the year 9999, the last second that a ``datetime`` can hold."""
 
 _REASON_BY_FAULT = {
     cose.COSEFault.MALFORMED: TicketReason.MALFORMED,
@@ -43,16 +37,23 @@ class TrustedIssuer:
     """An AC whose tickets a publisher accepts.
 
     Raises:
-        ConfigurationError: the key is not on P-256.
+        ConfigurationError: a key is not on P-256.
     """
 
     uri: str
     """Its identity, which tickets carry in ``iss``."""
-    public_key: ec.EllipticCurvePublicKey
-    """The key that signs its tickets."""
+    public_keys: tuple[ec.EllipticCurvePublicKey, ...]
+    """The keys that sign its tickets: one, or several while one takes the place of another."""
 
     def __post_init__(self) -> None:
-        require_p256(self.public_key, self.uri)
+        for key in self.public_keys:
+            require_p256(key, self.uri)
+
+
+@dataclass(frozen=True)
+class _TrustedKey:
+    issuer: TrustedIssuer
+    public_key: ec.EllipticCurvePublicKey
 
 
 class TicketVerifier:
@@ -60,7 +61,7 @@ class TicketVerifier:
 
     Args:
         audience: the publisher's own identity URI.
-        issuers: the ACs that it trusts, each with its own key. Without any, every ticket is refused.
+        issuers: the ACs that it trusts, each with its own keys. Without any, every ticket is refused.
 
     Raises:
         ConfigurationError: two issuers have the same key.
@@ -68,15 +69,17 @@ class TicketVerifier:
 
     def __init__(self, *, audience: str, issuers: Sequence[TrustedIssuer]) -> None:
         self._audience = audience
-        self._issuers: dict[bytes, TrustedIssuer] = {}
+        self._keys: dict[bytes, _TrustedKey] = {}
         for issuer in issuers:
-            other = self._issuers.setdefault(signing_key_id(issuer.public_key), issuer)
-            if other is not issuer:
-                raise ConfigurationError(
-                    f"it signs tickets with the same key as {other.uri}",
-                    where=issuer.uri,
-                    remedy="name each AC once",
-                )
+            for public_key in issuer.public_keys:
+                key = _TrustedKey(issuer, public_key)
+                other = self._keys.setdefault(SigningKey(public_key).key_id, key)
+                if other is not key:
+                    raise ConfigurationError(
+                        f"it signs tickets with the same key as {other.issuer.uri}",
+                        where=issuer.uri,
+                        remedy="name each AC once, and each key once",
+                    )
 
     def verify_untrusted(self, encoded: bytes, *, now: datetime) -> Ticket:
         """Check everything that can be checked without the peer and return the ticket.
@@ -85,9 +88,11 @@ class TicketVerifier:
             TicketRejected: with the reason of the first check that failed.
         """
         issuer, payload = self._authenticated(encoded)
-        claims = _Claims.parse_untrusted(payload)
+        claims = _claims(payload)
         if claims.issuer != issuer.uri:
             raise TicketRejected(TicketReason.UNKNOWN_ISSUER)
+        if claims.expires_at is None:
+            raise TicketRejected(TicketReason.EXPIRED)
         require_within(now, not_before=claims.not_before, expires_at=claims.expires_at)
         if claims.audience != self._audience:
             raise TicketRejected(TicketReason.WRONG_AUDIENCE)
@@ -102,6 +107,7 @@ class TicketVerifier:
             expires_at=claims.expires_at,
             not_before=claims.not_before,
             ticket_id=claims.ticket_id,
+            sequence=claims.sequence,
             scope=scope,
             confirmation=_confirmation(claims.confirmation),
             cnonce=claims.cnonce,
@@ -114,74 +120,20 @@ class TicketVerifier:
             raise TicketRejected(TicketReason.MALFORMED)
         try:
             message = cose.parse1_untrusted(encoded)
-            issuer = self._issuers.get(message.key_id) if message.key_id is not None else None
-            if issuer is None:
+            key = self._keys.get(message.key_id) if message.key_id is not None else None
+            if key is None:
                 raise TicketRejected(TicketReason.UNKNOWN_ISSUER)
-            message.verify(issuer.public_key)
+            message.verify(key.public_key)
         except cose.COSERejected as rejected:
             raise TicketRejected(_REASON_BY_FAULT[rejected.fault]) from None
-        return issuer, message.payload
+        return key.issuer, message.payload
 
 
-@dataclass(frozen=True)
-class _Claims:
-    """The claims with their types checked; what scope and key mean is judged later, in its turn."""
-
-    issuer: str
-    subject: str
-    audience: str
-    issued_at: datetime
-    expires_at: datetime
-    not_before: datetime | None
-    ticket_id: bytes
-    scope: object
-    confirmation: object
-    ace_profile: object
-    cnonce: bytes | None
-
-    @classmethod
-    def parse_untrusted(cls, payload: bytes) -> _Claims:
-        try:
-            claims = strict_cbor.decode_untrusted(payload)
-        except strict_cbor.MalformedCBOR:
-            raise TicketRejected(TicketReason.MALFORMED_CLAIMS) from None
-        if not isinstance(claims, dict):
-            raise TicketRejected(TicketReason.MALFORMED_CLAIMS)
-        return cls(
-            issuer=_identity(claims, Claim.ISS),
-            subject=_identity(claims, Claim.SUB),
-            audience=_identity(claims, Claim.AUD),
-            issued_at=_date(claims, Claim.IAT),
-            expires_at=_date(claims, Claim.EXP),
-            not_before=_date(claims, Claim.NBF) if Claim.NBF in claims else None,
-            ticket_id=_short_bytes(claims, Claim.CTI),
-            scope=claims.get(Claim.SCOPE),
-            confirmation=claims.get(Claim.CNF),
-            ace_profile=claims.get(Claim.ACE_PROFILE, int(Profile.COAP_DTLS)),
-            cnonce=_short_bytes(claims, Claim.CNONCE) if Claim.CNONCE in claims else None,
-        )
-
-
-def _identity(claims: Mapping[object, object], claim: Claim) -> str:
-    value = claims.get(claim)
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_IDENTITY_CHARACTERS or not value.isprintable():
-        raise TicketRejected(TicketReason.MALFORMED_CLAIMS)
-    return value
-
-
-def _date(claims: Mapping[object, object], claim: Claim) -> datetime:
-    # Integers only: a float loses seconds, a tag changes the meaning, True is no time.
-    value = claims.get(claim)
-    if type(value) is not int or not 0 <= value <= LAST_NUMERIC_DATE:
-        raise TicketRejected(TicketReason.MALFORMED_CLAIMS)
-    return datetime.fromtimestamp(value, UTC)
-
-
-def _short_bytes(claims: Mapping[object, object], claim: Claim) -> bytes:
-    value = claims.get(claim)
-    if not isinstance(value, bytes) or not 0 < len(value) <= MAX_SHORT_BYTES:
-        raise TicketRejected(TicketReason.MALFORMED_CLAIMS)
-    return value
+def _claims(payload: bytes) -> Claims:
+    try:
+        return Claims.from_map_untrusted(strict_cbor.decode_untrusted(payload))
+    except strict_cbor.MalformedCBOR:
+        raise TicketRejected(TicketReason.MALFORMED_CLAIMS) from None
 
 
 def _scope(value: object) -> Scope:
