@@ -276,9 +276,9 @@ class TestUploads:
     def test_an_older_ticket_does_not_bring_former_rights_back(self):
         ac, reader = IssuingAC(), peer("reader")
         access = access_control(ac)
+        wide = ac.ticket(reader, at=NOW)
         narrow = ac.ticket(reader, Scope((("/gas", Method.GET),)), at=NOW + SECOND)
         access.upload_untrusted(narrow, reader, now=NOW + SECOND)
-        wide = ac.ticket(reader, at=NOW)
         reason = rejection(lambda: access.upload_untrusted(wide, reader, now=NOW + SECOND))
         assert reason is TicketReason.SUPERSEDED
         assert refusal(access, reader, at=NOW + SECOND).reason is AccessReason.NOT_COVERED

@@ -1,5 +1,6 @@
 """The binding of a ticket to one key, and the comparison with the key that a peer proved."""
 
+import hashlib
 from contextlib import suppress
 
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 from ticket_forge import HOLDER_SPKI, OTHER_SPKI, P384_SPKI, RSA_SPKI
 
 from twoway.tickets import Confirmation, KeyFault, UnusableKey, WrongKey, thumbprint
+from twoway.tickets.confirmation import parse_confirmation_untrusted
 from twoway.tickets.cose_key import cose_key_from_spki
+from twoway.tickets.provisional import ProvisionalNumbers
 
 KEY = cose_key_from_spki(HOLDER_SPKI)
 CKT = thumbprint(HOLDER_SPKI)
@@ -31,7 +34,7 @@ def test_another_key_is_refused_of_whatever_kind_it_is(spki, compact):
 
 
 def test_members_that_are_not_understood_are_passed_over():
-    Confirmation.parse_untrusted({1: KEY, 6: [-16, b"x"], 24: b"", "own": 1}).require_key(HOLDER_SPKI)
+    Confirmation.parse_untrusted({1: KEY, 7: "uri", 24: b"", "own": 1}).require_key(HOLDER_SPKI)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +82,70 @@ VALUES = st.recursive(
 def test_any_value_is_read_or_refused_with_the_one_error(value):
     with suppress(UnusableKey):
         Confirmation.parse_untrusted(value)
+
+
+# A certificate beside the key
+
+CERTIFICATE = b"the DER of a certificate"
+PIN = hashlib.sha256(CERTIFICATE).digest()
+PINNED = Confirmation.of_key(HOLDER_SPKI, certificate_sha256=PIN)
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_pinned_certificate_counts_together_with_the_key(compact):
+    claim = Confirmation.of_key(HOLDER_SPKI, compact=compact, certificate_sha256=PIN).claim()
+    assert claim[6] == [-16, PIN]
+    pinned = Confirmation.parse_untrusted(claim)
+    pinned.require_key(HOLDER_SPKI, CERTIFICATE)
+    for spki, certificate in (
+        (HOLDER_SPKI, None),
+        (HOLDER_SPKI, b"renewed"),
+        (HOLDER_SPKI, b""),
+        (OTHER_SPKI, CERTIFICATE),
+    ):
+        with pytest.raises(WrongKey):
+            pinned.require_key(spki, certificate)
+
+
+def test_without_a_pin_any_certificate_of_the_key_will_do():
+    Confirmation.of_key(HOLDER_SPKI).require_key(HOLDER_SPKI, b"renewed")
+
+
+def test_who_does_not_know_the_number_of_the_hash_is_left_with_the_key():
+    other = ProvisionalNumbers(x5t=8)
+    Confirmation.parse_untrusted(PINNED.claim(), other).require_key(HOLDER_SPKI)
+    assert PINNED.claim(other)[8] == [-16, PIN]
+    assert Confirmation.parse_untrusted(PINNED.claim(other), other) == PINNED
+
+
+@pytest.mark.parametrize(
+    ("x5t", "fault"),
+    [
+        ([-15, PIN[:8]], KeyFault.UNSUPPORTED),
+        ([-43, bytes(48)], KeyFault.UNSUPPORTED),
+        ([-16, PIN[:8]], KeyFault.MALFORMED),
+        ([-16, PIN.hex()], KeyFault.MALFORMED),
+        ([-16], KeyFault.MALFORMED),
+        (["SHA-256", PIN], KeyFault.MALFORMED),
+        ([True, PIN], KeyFault.MALFORMED),
+        (PIN, KeyFault.MALFORMED),
+        (None, KeyFault.MALFORMED),
+    ],
+    ids=range(9),
+)
+def test_a_pin_that_cannot_be_compared_is_not_passed_over(x5t, fault):
+    with pytest.raises(UnusableKey) as caught:
+        Confirmation.parse_untrusted({1: KEY, 6: x5t})
+    assert caught.value.fault is fault
+
+
+def test_a_certificate_alone_names_no_key():
+    with pytest.raises(UnusableKey):
+        Confirmation.parse_untrusted({6: [-16, PIN]})
+
+
+@given(VALUES)
+def test_any_value_is_read_as_either_kind_or_refused_with_the_one_error(value):
+    for member in (value, {1: value}, {1: KEY, 6: value}):
+        with suppress(UnusableKey):
+            parse_confirmation_untrusted(member)

@@ -85,7 +85,7 @@ def test_all_claims_make_the_journey():
         {10: "true"} | claims(),
         {10: True},
         {10: True} | claims(exp=ABSENT),
-        {10: True} | claims(aud="urn:x"),
+        {10: True} | claims(cti=ticket_id("urn:x", 1)),
         {10: True} | claims(cti=ticket_id(METER_URI, 1)[:8]),
     ],
     ids=range(9),

@@ -471,6 +471,9 @@ def test_the_first_check_that_fails_gives_the_reason():
         (TicketReason.NO_CONFIRMATION, (4, 0)),
         (TicketReason.WRONG_KEY, (4, 1)),
         (TicketReason.SUPERSEDED, (4, 1)),
+        (TicketReason.NOT_AUTHENTIC, (4, 1)),
+        (TicketReason.STALE_NONCE, (4, 1)),
+        (TicketReason.REVOKED, (4, 1)),
         (TicketReason.STORE_FULL, (5, 3)),
     ],
 )
@@ -480,7 +483,7 @@ def test_each_reason_has_the_answer_of_rfc_9200(reason, code):
 
 
 def test_every_reason_has_its_own_words():
-    assert len({reason.sentence for reason in TicketReason}) == len(TicketReason) == 14
+    assert len({reason.sentence for reason in TicketReason}) == len(TicketReason) == 17
 
 
 def test_a_ticket_shows_neither_its_bytes_nor_its_key():

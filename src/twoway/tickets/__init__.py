@@ -15,15 +15,24 @@ from twoway.tickets.ace import (
 from twoway.tickets.ace_map import MAX_MESSAGE_BYTES, MalformedACE
 from twoway.tickets.aif import MalformedScope, Method, Scope, target_from_options
 from twoway.tickets.claims import Claims
-from twoway.tickets.confirmation import Confirmation, WrongKey
+from twoway.tickets.cnonce import FreshNonces
+from twoway.tickets.confirmation import (
+    AnyConfirmation,
+    Confirmation,
+    SymmetricConfirmation,
+    WrongKey,
+    fresh_kid,
+)
 from twoway.tickets.cose import COSEFault, COSERejected
 from twoway.tickets.cose_key import KeyFault, UnusableKey, thumbprint
+from twoway.tickets.exi import ExiLedger
 from twoway.tickets.iana import (
     CONTENT_FORMAT_ACE,
     CONTENT_FORMAT_COSE_KEY_SET,
     CONTENT_FORMAT_CWT,
     CONTENT_FORMAT_PROBLEM_DETAILS,
     CONTENT_FORMAT_TRL,
+    Algorithm,
     ErrorCode,
     GrantType,
     Profile,
@@ -33,6 +42,13 @@ from twoway.tickets.introspection import IntrospectionRequest, IntrospectionResp
 from twoway.tickets.issuing import HolderExpired, TicketIssuer
 from twoway.tickets.key_set import MalformedKeySet, SigningKey, encode_key_set, parse_key_set_untrusted
 from twoway.tickets.provisional import ProvisionalNumbers
+from twoway.tickets.psk_identity import (
+    KeyName,
+    MalformedPSKIdentity,
+    PresentedTicket,
+    parse_psk_identity_untrusted,
+)
+from twoway.tickets.shared_secret import SharedSecret
 from twoway.tickets.store import TicketStore
 from twoway.tickets.ticket import MAX_TICKET_BYTES, Ticket, TicketReason, TicketRejected
 from twoway.tickets.ticket_ids import sequence_of, ticket_id
@@ -57,6 +73,8 @@ __all__ = [
     "CONTENT_FORMAT_TRL",
     "MAX_MESSAGE_BYTES",
     "MAX_TICKET_BYTES",
+    "Algorithm",
+    "AnyConfirmation",
     "COSEFault",
     "COSERejected",
     "Claims",
@@ -65,21 +83,28 @@ __all__ = [
     "DiffEntry",
     "DiffSet",
     "ErrorCode",
+    "ExiLedger",
+    "FreshNonces",
     "FullSet",
     "GrantType",
     "HolderExpired",
     "IntrospectionRequest",
     "IntrospectionResponse",
     "KeyFault",
+    "KeyName",
     "MalformedACE",
     "MalformedKeySet",
+    "MalformedPSKIdentity",
     "MalformedScope",
     "MalformedTRL",
     "Method",
+    "PresentedTicket",
     "Profile",
     "ProvisionalNumbers",
     "Scope",
+    "SharedSecret",
     "SigningKey",
+    "SymmetricConfirmation",
     "TRLError",
     "TRLErrorID",
     "TRLQuery",
@@ -98,7 +123,9 @@ __all__ = [
     "UnusableKey",
     "WrongKey",
     "encode_key_set",
+    "fresh_kid",
     "parse_key_set_untrusted",
+    "parse_psk_identity_untrusted",
     "parse_trl_untrusted",
     "sequence_of",
     "target_from_options",

@@ -14,6 +14,7 @@ the one with the lower s is written and accepted.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -30,25 +31,26 @@ from twoway.tickets import iana
 SIGNATURE_BYTES = 64
 """An ES256 signature: r and s as 32 bytes each (RFC 9053 section 2.1)."""
 MAX_KEY_ID_BYTES = 64
-"""A ``kid`` names one of a handful of keys; even a SHA-512 fits."""
+"""A ``kid`` names one of a handful of keys; even a SHA-512 fits. An ``IV`` is shorter."""
 
 _SCALAR_BYTES = SIGNATURE_BYTES // 2
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """n of P-256 (SEC 2 version 2 section 2.4.2)."""
-_OTHER_COSE_TAGS = {16, 17, 96, 97, 98}
-"""Encrypt0, Mac0, Encrypt, Mac and Sign: COSE, but not what protects a ticket."""
-_KNOWN_TAGS = {iana.TAG_CWT, iana.TAG_COSE_SIGN1, *_OTHER_COSE_TAGS}
+_COSE_TAGS = {iana.TAG_COSE_ENCRYPT0, 17, iana.TAG_COSE_SIGN1, 96, 97, 98}
+"""Encrypt0, Mac0, Sign1, Encrypt, Mac and Sign (RFC 9052 section 2)."""
 
 
 class COSEFault(Enum):
     """Why an envelope is refused."""
 
-    MALFORMED = "it is not a tagged COSE_Sign1 message"
+    MALFORMED = "it is not a tagged COSE message in the accepted form"
     """The bytes do not have the shape."""
-    UNSUPPORTED_PROTECTION = "it is not protected by ES256 with all its headers signed"
+    UNSUPPORTED_PROTECTION = "it is not protected by an accepted algorithm with all its headers"
     """COSE, but with another algorithm or message type, an unprotected header, or ``crit``."""
     BAD_SIGNATURE = "its signature is not by the expected key"
     """The signature does not verify."""
+    NOT_AUTHENTIC = "it is not encrypted with the expected key"
+    """The authentication tag of the ciphertext is wrong."""
 
 
 class COSERejected(PeerError):
@@ -106,10 +108,12 @@ def parse1_untrusted(data: bytes) -> Sign1:
     Raises:
         COSERejected: the shape is not exactly the one in the module's description.
     """
-    protected, unprotected, payload, signature = _sign1_parts(data)
-    if unprotected:
-        raise COSERejected(COSEFault.UNSUPPORTED_PROTECTION)
-    return Sign1(protected, _checked_key_id(protected), payload, signature)
+    match parts_untrusted(data, tag=iana.TAG_COSE_SIGN1):
+        case [bytes() as protected, dict() as unprotected, bytes() as payload, bytes() as signature]:
+            header = header_untrusted(protected, unprotected, algorithms={iana.Algorithm.ES256})
+            return Sign1(protected, header.key_id, payload, signature)
+        case _:
+            raise COSERejected(COSEFault.MALFORMED)
 
 
 def verify1_untrusted(data: bytes, *, public_key: ec.EllipticCurvePublicKey) -> bytes:
@@ -144,28 +148,47 @@ def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
     return strict_cbor.encode(["Signature1", protected, b"", payload])
 
 
-def _sign1_parts(data: bytes) -> tuple[bytes, dict[object, object], bytes, bytes]:
+def parts_untrusted(data: bytes, *, tag: int) -> object:
+    """Take the two tags off: 61, then ``tag``.
+
+    Raises:
+        COSERejected: the tags are others.
+    """
     try:
-        outer = strict_cbor.decode_untrusted(data, tags=_KNOWN_TAGS)
+        outer = strict_cbor.decode_untrusted(data, tags={iana.TAG_CWT, *_COSE_TAGS})
     except strict_cbor.MalformedCBOR:
         raise COSERejected(COSEFault.MALFORMED) from None
     match outer:
-        case CBORTag(
-            tag=iana.TAG_CWT,
-            value=CBORTag(
-                tag=iana.TAG_COSE_SIGN1,
-                value=[bytes() as protected, dict() as unprotected, bytes() as payload, bytes() as signature],
-            ),
-        ):
-            return protected, unprotected, payload, signature
-        case CBORTag(tag=iana.TAG_CWT, value=CBORTag(tag=number)) if number in _OTHER_COSE_TAGS:
+        case CBORTag(tag=iana.TAG_CWT, value=CBORTag(tag=number, value=parts)) if number == tag:
+            return parts
+        case CBORTag(tag=iana.TAG_CWT, value=CBORTag(tag=number)) if number in _COSE_TAGS:
             raise COSERejected(COSEFault.UNSUPPORTED_PROTECTION)
         case _:
             raise COSERejected(COSEFault.MALFORMED)
 
 
-def _checked_key_id(protected: bytes) -> bytes | None:
-    """Judge the protected header; parameters that nobody has to understand are left alone."""
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the protected header says of the protection."""
+
+    algorithm: int
+    """``alg``, one of those that the reader accepts."""
+    key_id: bytes | None
+    """``kid``."""
+    iv: bytes | None
+    """``IV``."""
+
+
+def header_untrusted(
+    protected: bytes, unprotected: Mapping[object, object], *, algorithms: Collection[int]
+) -> Header:
+    """Judge the headers; protected parameters that nobody has to understand are left alone.
+
+    Raises:
+        COSERejected: with the fault.
+    """
+    if unprotected:
+        raise COSERejected(COSEFault.UNSUPPORTED_PROTECTION)
     try:
         header = strict_cbor.decode_untrusted(protected) if protected else {}
     except strict_cbor.MalformedCBOR:
@@ -173,11 +196,17 @@ def _checked_key_id(protected: bytes) -> bytes | None:
     if not isinstance(header, dict):
         raise COSERejected(COSEFault.MALFORMED)
     algorithm = header.get(iana.HeaderParameter.ALG)
-    if type(algorithm) is not int or algorithm != iana.Algorithm.ES256:
+    if type(algorithm) is not int or algorithm not in algorithms:
         raise COSERejected(COSEFault.UNSUPPORTED_PROTECTION)
     if iana.HeaderParameter.CRIT in header:
         raise COSERejected(COSEFault.UNSUPPORTED_PROTECTION)
-    key_id = header.get(iana.HeaderParameter.KID)
-    if key_id is not None and (not isinstance(key_id, bytes) or len(key_id) > MAX_KEY_ID_BYTES):
+    return Header(
+        algorithm, _short(header, iana.HeaderParameter.KID), _short(header, iana.HeaderParameter.IV)
+    )
+
+
+def _short(header: Mapping[object, object], parameter: iana.HeaderParameter) -> bytes | None:
+    value = header.get(parameter)
+    if value is not None and (not isinstance(value, bytes) or len(value) > MAX_KEY_ID_BYTES):
         raise COSERejected(COSEFault.MALFORMED)
-    return key_id
+    return value

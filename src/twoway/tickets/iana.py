@@ -176,12 +176,17 @@ class HeaderParameter(IntEnum):
     ALG = 1
     CRIT = 2
     KID = 4
+    IV = 5
 
 
 class Algorithm(IntEnum):
-    """COSE algorithms (RFC 9053 section 2.1)."""
+    """COSE algorithms (RFC 9053 sections 2.1, 4.1 and 4.2, RFC 9054 section 3.2)."""
 
     ES256 = -7
+    SHA_256 = -16
+    A128GCM = 1
+    AES_CCM_16_64_128 = 10
+    AES_CCM_16_128_128 = 30
 
 
 class KeyParameter(IntEnum):
@@ -202,6 +207,12 @@ class RSAKeyParameter(IntEnum):
 
     N = -1
     E = -2
+
+
+class SymmetricKeyParameter(IntEnum):
+    """COSE_Key parameters of a symmetric key (RFC 9053 section 7.3)."""
+
+    K = -1
 
 
 class KeyType(IntEnum):

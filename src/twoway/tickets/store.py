@@ -8,11 +8,13 @@ Must never hand out a ticket that is not valid at the time it is asked for.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from twoway.errors import CallerError
+from twoway.tickets.confirmation import Confirmation, SymmetricConfirmation
 from twoway.tickets.cose_key import UnusableKey, thumbprint
 from twoway.tickets.ticket import Ticket, TicketReason, TicketRejected
 
@@ -45,7 +47,7 @@ class _Issue:
 
 
 class TicketStore:
-    """Verified tickets by the thumbprint of their key.
+    """Verified tickets by the thumbprint of their key, or by the name of a symmetric one.
 
     Args:
         capacity: how many keys there is room for.
@@ -58,8 +60,8 @@ class TicketStore:
         if capacity < 1:
             raise CallerError(f"a ticket store cannot hold {capacity} tickets")
         self._capacity = capacity
-        self._entries: dict[bytes, _Entry] = {}
-        self._ended: dict[bytes, _Issue] = {}
+        self._entries: dict[tuple[str, bytes], _Entry] = {}
+        self._ended: dict[tuple[str, bytes], _Issue] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -74,32 +76,52 @@ class TicketStore:
             The tickets that were dropped to make room; what they permitted ends here.
 
         Raises:
-            TicketRejected: not valid now; older than the newest that was here for this key; or no room.
+            TicketRejected: not valid now; older than the newest that was here for this key; of somebody
+                else under the name of a symmetric key that is in use; or no room.
         """
         ticket.require_valid_at(now)
-        key = ticket.confirmation.thumbprint
+        key = ticket.confirmation.index
         held = self._entries.get(key)
         newest = _Issue.of(held.ticket) if held is not None else self._ended.get(key)
         if newest is not None and _Issue.of(ticket).is_before(newest):
             raise TicketRejected(TicketReason.SUPERSEDED)
         if held is not None:
-            held.ticket = ticket
+            held.ticket = _continued(ticket, held.ticket)
             return ()
         dropped = self._make_room(now) if len(self._entries) >= self._capacity else ()
         self._entries[key] = _Entry(ticket)
         self._ended.pop(key, None)
         return dropped
 
-    def for_holder(self, spki: bytes, now: datetime) -> Ticket | None:
-        """Return the ticket in force for the key ``spki`` (DER) that a peer proved, or None."""
+    def for_holder(self, spki: bytes, now: datetime, certificate: bytes | None = None) -> Ticket | None:
+        """Return the ticket in force for the key ``spki`` (DER) that a peer proved, or None.
+
+        Args:
+            spki: DER SubjectPublicKeyInfo.
+            now: aware.
+            certificate: the DER certificate that came with it; without it, a ticket that is bound to a
+                certificate does not count.
+        """
         try:
-            entry = self._entries.get(thumbprint(spki))
-        except UnusableKey:
+            entry = self._entries.get(Confirmation(thumbprint(spki)).index)
+            if entry is None:
+                return None
+            entry.ticket.require_holder(spki, certificate)
+            entry.ticket.require_valid_at(now)
+        except (UnusableKey, TicketRejected):
             return None
-        if entry is None:
-            return None
+        entry.used = True
+        return entry.ticket
+
+    def for_kid(self, kid: bytes, now: datetime) -> Ticket | None:
+        """Return the ticket in force for the symmetric key of this name, or None.
+
+        Its key is what the handshake has to prove; before that, the name gives no right.
+        """
+        entry = self._entries.get(SymmetricConfirmation(kid).index)
         try:
-            entry.ticket.require_holder(spki)
+            if entry is None:
+                return None
             entry.ticket.require_valid_at(now)
         except TicketRejected:
             return None
@@ -135,3 +157,23 @@ class TicketStore:
         if unused is None:
             raise TicketRejected(TicketReason.STORE_FULL)
         return self._drop(lambda ticket: ticket is unused)
+
+
+def _continued(ticket: Ticket, held: Ticket) -> Ticket:
+    """Let ``ticket`` take the place of ``held``, which is bound to the same key, or to one of the same name.
+
+    An update of rights (RFC 9202 section 4) names the key of the ticket before: what would be derived from
+    the new ticket is not what the running association was made with, so the key stays as it is. The name
+    alone must not let anybody in: the holder has to be the same, and so has a key that the ticket carries.
+
+    Raises:
+        TicketRejected: with :attr:`TicketReason.WRONG_KEY`.
+    """
+    new, old = ticket.confirmation, held.confirmation
+    if not isinstance(new, SymmetricConfirmation) or not isinstance(old, SymmetricConfirmation):
+        return ticket
+    if (ticket.issuer, ticket.subject) != (held.issuer, held.subject):
+        raise TicketRejected(TicketReason.WRONG_KEY)
+    if not new.derived and not hmac.compare_digest(new.key or b"", old.key or b""):
+        raise TicketRejected(TicketReason.WRONG_KEY)
+    return replace(ticket, confirmation=old)

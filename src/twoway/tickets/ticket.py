@@ -14,7 +14,7 @@ from functools import cached_property
 
 from twoway.errors import CallerError, PeerError
 from twoway.tickets.aif import Scope
-from twoway.tickets.confirmation import Confirmation, WrongKey
+from twoway.tickets.confirmation import AnyConfirmation, Confirmation, WrongKey
 from twoway.tickets.token_hash import token_hash
 
 MAX_TICKET_BYTES = 4096
@@ -25,14 +25,16 @@ blocks from peers that have no right yet, so that more would be memory for stran
 class TicketReason(Enum):
     """Why a ticket is refused: the answer that a publisher gives (RFC 9200 section 5.10.1), and the words."""
 
-    MALFORMED = ((4, 0), "it is not a signed CWT in the accepted form")
+    MALFORMED = ((4, 0), "it is not a CWT in the accepted form")
     """Not CBOR, wrong tags, wrong structure, or too large."""
-    UNSUPPORTED_PROTECTION = ((4, 1), "it is not signed with ES256 with all its headers protected")
+    UNSUPPORTED_PROTECTION = ((4, 1), "it is not protected by an accepted algorithm with all its headers")
     """Another COSE message or algorithm, an unprotected header, or critical headers."""
     UNKNOWN_ISSUER = ((4, 1), "it is not from an AC that this publisher trusts")
     """The signing key or the named issuer is not configured, or the two do not belong together."""
     BAD_SIGNATURE = ((4, 1), "its signature does not verify")
     """Tampered with, or signed by another key."""
+    NOT_AUTHENTIC = ((4, 1), "it is not encrypted with the secret that is shared with its AC")
+    """Tampered with, or encrypted by somebody else."""
     MALFORMED_CLAIMS = ((4, 0), "its claims are incomplete or of the wrong types")
     """Signed, but the claim set cannot be read."""
     EXPIRED = ((4, 1), "it has expired")
@@ -43,12 +45,16 @@ class TicketReason(Enum):
     """``aud`` names somebody else."""
     BAD_SCOPE = ((4, 0), "its scope cannot be read")
     """Not AIF for CoAP resources."""
+    STALE_NONCE = ((4, 1), "it does not carry a nonce that this publisher gave out lately")
+    """``cnonce`` is missing, forged or too old, where the publisher asks for one."""
     UNSUPPORTED_PROFILE = ((4, 0), "it is not for the DTLS profile")
     """``ace_profile`` names another profile."""
-    NO_CONFIRMATION = ((4, 0), "it is not bound to exactly one usable public key")
+    NO_CONFIRMATION = ((4, 0), "it is not bound to exactly one usable key")
     """``cnf`` is missing, ambiguous, or names a key that cannot be proved here."""
     WRONG_KEY = ((4, 1), "it is bound to another key than the peer proved")
     """Somebody else's ticket."""
+    REVOKED = ((4, 1), "it has been revoked")
+    """Its hash is on the AC's list."""
     SUPERSEDED = ((4, 1), "a newer ticket for the same key is in force")
     """Kept from widening rights again that a newer ticket narrowed."""
     STORE_FULL = ((5, 3), "this publisher holds as many tickets as it can")
@@ -93,7 +99,7 @@ class Ticket:
     """The number in ``cti``: of two tickets of one issuer for one audience, the later has the higher."""
     scope: Scope
     """What it permits."""
-    confirmation: Confirmation
+    confirmation: AnyConfirmation
     """The key that its holder has to prove."""
     not_before: datetime | None = None
     """``nbf``: the first moment at which it is valid, if it says so."""
@@ -110,14 +116,20 @@ class Ticket:
         """The hash under which a revocation lists it (RFC 9770 section 4), 33 bytes."""
         return token_hash(self.encoded)
 
-    def require_holder(self, spki: bytes) -> None:
+    def require_holder(self, spki: bytes, certificate: bytes | None = None) -> None:
         """Check that the peer which proved the key ``spki`` (DER) is the holder, in constant time.
+
+        Args:
+            spki: DER SubjectPublicKeyInfo.
+            certificate: the DER certificate that the peer showed, which some tickets are bound to as well.
 
         Raises:
             TicketRejected: with :attr:`TicketReason.WRONG_KEY`.
         """
+        if not isinstance(self.confirmation, Confirmation):
+            raise TicketRejected(TicketReason.WRONG_KEY)
         try:
-            self.confirmation.require_key(spki)
+            self.confirmation.require_key(spki, certificate)
         except WrongKey:
             raise TicketRejected(TicketReason.WRONG_KEY) from None
 
@@ -130,13 +142,13 @@ class Ticket:
         require_within(now, not_before=self.not_before, expires_at=self.expires_at)
 
 
-def require_within(now: datetime, *, not_before: datetime | None, expires_at: datetime) -> None:
-    """Check that ``now`` lies in the time of validity, whose end is not part of it.
+def require_within(now: datetime, *, not_before: datetime | None, expires_at: datetime | None) -> None:
+    """Check that ``now`` lies in the time of validity, whose end is not part of it; None is no limit.
 
     Raises:
         TicketRejected: with :attr:`TicketReason.EXPIRED` or :attr:`TicketReason.NOT_YET_VALID`.
     """
-    if now >= expires_at:
+    if expires_at is not None and now >= expires_at:
         raise TicketRejected(TicketReason.EXPIRED)
     if not_before is not None and now < not_before:
         raise TicketRejected(TicketReason.NOT_YET_VALID)

@@ -1,0 +1,67 @@
+"""What an AC and a publisher share, and the keys that come of it."""
+
+import hashlib
+import hmac
+
+import pytest
+
+from twoway.errors import ConfigurationError
+from twoway.strict_cbor import encode
+from twoway.tickets import Algorithm, SharedSecret
+from twoway.tickets.encrypt0 import IV_BYTES
+
+SECRET = SharedSecret(bytes(range(16)))
+
+
+def hkdf(key: bytes, info: bytes, length: int) -> bytes:
+    """RFC 5869 with SHA-256 and no salt, by hand."""
+    pseudorandom = hmac.digest(bytes(32), key, "sha256")
+    okm, block = b"", b""
+    for counter in range(1, 1 + -(-length // 32)):
+        block = hmac.digest(pseudorandom, block + info + bytes([counter]), "sha256")
+        okm += block
+    return okm[:length]
+
+
+def test_the_key_of_a_holder_is_derived_as_rfc_9202_says():
+    token = b"the ticket, byte for byte"
+    for length in (16, 32, 40):
+        # ["ACE-CoAP-DTLS-key-derivation", L, access_token] in deterministic CBOR
+        head = b"\x83\x78\x1c" + b"ACE-CoAP-DTLS-key-derivation"
+        info = head + encode(length) + encode(token)
+        assert SECRET.pop_key(token, length) == hkdf(SECRET.key_derivation_key(), info, length)
+    assert len(SECRET.pop_key(token)) == 16
+
+
+def test_each_purpose_has_a_key_of_its_own():
+    keys = [
+        SECRET.token_key(),
+        SECRET.key_id(),
+        SECRET.key_derivation_key(),
+        SECRET.pop_key(b"t"),
+        SECRET.secret,
+    ]
+    assert len({key[:8] for key in keys}) == len(keys)
+    assert [len(key) for key in keys] == [16, 8, 32, 16, 16]
+
+
+def test_two_algorithms_never_share_a_key():
+    secrets = [SharedSecret(SECRET.secret, algorithm) for algorithm in IV_BYTES]
+    assert len({secret.token_key() for secret in secrets}) == 3
+
+
+def test_other_tickets_and_other_publishers_have_other_keys():
+    other = SharedSecret(hashlib.sha256(b"other").digest())
+    assert len({SECRET.pop_key(b"a"), SECRET.pop_key(b"b"), other.pop_key(b"a"), other.pop_key(b"b")}) == 4
+
+
+def test_a_short_secret_or_another_algorithm_is_a_fault_of_the_configuration():
+    with pytest.raises(ConfigurationError, match="16 random bytes"):
+        SharedSecret(bytes(15))
+    with pytest.raises(ConfigurationError, match="ES256"):
+        SharedSecret(bytes(16), Algorithm.ES256)
+
+
+def test_a_secret_is_not_shown():
+    assert "secret=" not in repr(SharedSecret(b"0123456789abcdef"))
+    assert "0123" not in repr(SharedSecret(b"0123456789abcdef"))
