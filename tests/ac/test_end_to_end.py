@@ -29,6 +29,7 @@ from twoway.errors import ConfigurationError, NetworkError, TwowayError
 from twoway.pki import Role
 from twoway.tickets import (
     CONTENT_FORMAT_ACE,
+    Confirmation,
     ErrorCode,
     Method,
     Scope,
@@ -252,7 +253,7 @@ async def test_a_request_bound_to_a_large_rsa_key_comes_through_in_blocks(world:
     holder = world.pki.ca.mint("rsa-tenant", key=rsa_key())
     world.certify(holder, Role.SUBSCRIBER, {"organisation": "House", "region": "north"})
     asked = scope(("/power", Method.GET), *((f"/{'x' * 60}{number}", Method.GET) for number in range(30)))
-    request = TokenRequest(audience=METER, scope=asked, req_cnf_spki=holder.spki)
+    request = TokenRequest(audience=METER, scope=asked, req_cnf=Confirmation.of_key(holder.spki))
     async with running_ac(world) as ac, client_of(holder) as client:
         response = await ask(client, post(ac, request.encode()))
         assert response.code == aiocoap.CREATED

@@ -25,6 +25,7 @@ from twoway.identity import Identity, identity_uri
 from twoway.pki import LedgerEntry, Role, read_ledger
 from twoway.policy import PolicySet
 from twoway.tickets import (
+    Confirmation,
     Method,
     Scope,
     Ticket,
@@ -189,7 +190,8 @@ def request_for(
     **more: object,
 ) -> TokenRequest:
     """A token request that asks to bind the ticket to the key of ``credential``."""
-    return TokenRequest(audience=audience, scope=scope, req_cnf_spki=credential.spki, **more)  # type: ignore[arg-type]
+    key = Confirmation.of_key(credential.spki)
+    return TokenRequest(audience=audience, scope=scope, req_cnf=key, **more)  # type: ignore[arg-type]
 
 
 __all__ = ["BARE", "HIDDEN", "METER", "NOW", "POLICIES", "ACWorld", "request_for", "rsa_key", "scope"]

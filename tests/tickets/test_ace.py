@@ -1,5 +1,6 @@
 """The words of the token endpoint and of the creation hints."""
 
+import hashlib
 from contextlib import suppress
 
 import pytest
@@ -13,10 +14,14 @@ from twoway.strict_cbor import decode_untrusted, encode
 from twoway.tickets import (
     MAX_MESSAGE_BYTES,
     MAX_TICKET_BYTES,
+    CertificateReference,
     Confirmation,
     CreationHints,
     ErrorCode,
+    KeyReference,
     MalformedACE,
+    ProvisionalNumbers,
+    SymmetricConfirmation,
     TokenError,
     TokenRequest,
     TokenRequestRejected,
@@ -51,7 +56,7 @@ def test_a_request_has_the_integer_keys_of_rfc_9200():
     request = TokenRequest(
         audience=METER_URI,
         scope=SCOPE.encode(),
-        req_cnf_spki=HOLDER_SPKI,
+        req_cnf=Confirmation.of_key(HOLDER_SPKI),
         ace_profile_asked=True,
         cnonce=b"nonce",
         client_id="me",
@@ -63,10 +68,15 @@ def test_a_request_has_the_integer_keys_of_rfc_9200():
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_request_is_read_as_it_was_written(spki, asked):
     request = TokenRequest(
-        METER_URI, SCOPE.encode(), spki, ace_profile_asked=asked, cnonce=b"n", client_id="me"
+        METER_URI,
+        SCOPE.encode(),
+        Confirmation.of_key(spki),
+        ace_profile_asked=asked,
+        cnonce=b"n",
+        client_id="me",
     )
     assert TokenRequest.parse_untrusted(request.encode()) == request
-    least = TokenRequest(None, None, spki)
+    least = TokenRequest(None, None, Confirmation.of_key(spki))
     assert TokenRequest.parse_untrusted(least.encode()) == least
 
 
@@ -139,17 +149,87 @@ def test_a_request_of_another_shape_is_an_invalid_request(payload):
         ({1: KEY, 3: b"kid"}, ErrorCode.INVALID_REQUEST),
         ({1: P384_KEY}, ErrorCode.UNSUPPORTED_POP_KEY),
         ({1: {1: 1, -1: 6, -2: bytes(32)}}, ErrorCode.UNSUPPORTED_POP_KEY),
-        ({3: b"kid"}, ErrorCode.UNSUPPORTED_POP_KEY),
-        ({5: thumbprint(HOLDER_SPKI)}, ErrorCode.UNSUPPORTED_POP_KEY),
+        ({2: b"sealed"}, ErrorCode.UNSUPPORTED_POP_KEY),
+        ({1: {1: 4, 2: b"kid"}}, ErrorCode.INVALID_REQUEST),
+        ({3: b""}, ErrorCode.INVALID_REQUEST),
+        ({3: "kid"}, ErrorCode.INVALID_REQUEST),
+        ({3: bytes(65)}, ErrorCode.INVALID_REQUEST),
+        ({5: thumbprint(HOLDER_SPKI)[:8]}, ErrorCode.INVALID_REQUEST),
+        ({6: [-15, bytes(8)]}, ErrorCode.UNSUPPORTED_POP_KEY),
+        ({6: bytes(32)}, ErrorCode.INVALID_REQUEST),
+        ({6: [-16, bytes(32)], 24: b"certificate"}, ErrorCode.INVALID_REQUEST),
+        ({24: []}, ErrorCode.INVALID_REQUEST),
+        ({24: b""}, ErrorCode.INVALID_REQUEST),
+        ({24: [b"leaf", "text"]}, ErrorCode.INVALID_REQUEST),
+        ({25: b"bag"}, ErrorCode.INVALID_REQUEST),
     ],
-    ids=range(11),
+    ids=range(22),
 )
 def test_a_key_that_no_ticket_can_be_bound_to_has_its_error(cnf, code):
     assert refusal(encode(REQUEST | {4: cnf})) is code
 
 
-def test_a_request_without_a_key_would_ask_for_a_symmetric_one_and_is_refused():
-    assert refusal(encode(without(REQUEST, 4))) is ErrorCode.INVALID_REQUEST
+def test_a_request_without_a_key_asks_for_a_symmetric_one_and_is_no_holders():
+    request = TokenRequest.parse_untrusted(encode(without(REQUEST, 4)))
+    assert request.req_cnf is None
+    assert not_held(request, HOLDER_SPKI) is ErrorCode.INVALID_REQUEST
+    assert TokenRequest.parse_untrusted(request.encode()) == request
+
+
+def not_held(request: TokenRequest, spki: bytes, certificate: bytes | None = None) -> ErrorCode:
+    with pytest.raises(TokenRequestRejected) as caught:
+        request.require_holder(spki, certificate)
+    return caught.value.error.code
+
+
+CERTIFICATE = b"the DER of a certificate"
+
+
+@pytest.mark.parametrize(
+    "cnf",
+    [
+        {6: [-16, hashlib.sha256(CERTIFICATE).digest()]},
+        {24: CERTIFICATE},
+        {24: [CERTIFICATE]},
+        {24: [CERTIFICATE, b"its issuer"]},
+    ],
+    ids=["x5t", "x5chain", "x5chain of one", "x5chain of two"],
+)
+def test_a_certificate_stands_for_its_key_if_it_is_the_one_of_the_session(cnf):
+    request = TokenRequest.parse_untrusted(encode(REQUEST | {4: cnf}))
+    assert request.req_cnf == CertificateReference.of(CERTIFICATE)
+    request.require_holder(HOLDER_SPKI, CERTIFICATE)
+    for certificate in (None, b"", b"its issuer"):
+        assert not_held(request, HOLDER_SPKI, certificate) is ErrorCode.INVALID_REQUEST
+    assert TokenRequest.parse_untrusted(request.encode()) == request
+
+
+def test_a_key_and_a_certificate_in_one_request_both_count():
+    both = Confirmation.of_key(HOLDER_SPKI, certificate_sha256=hashlib.sha256(CERTIFICATE).digest())
+    request = TokenRequest.parse_untrusted(encode(REQUEST | {4: both.claim()}))
+    request.require_holder(HOLDER_SPKI, CERTIFICATE)
+    assert not_held(request, HOLDER_SPKI) is ErrorCode.INVALID_REQUEST
+    assert not_held(request, OTHER_SPKI, CERTIFICATE) is ErrorCode.INVALID_REQUEST
+
+
+def test_a_key_may_be_named_by_its_thumbprint():
+    request = TokenRequest.parse_untrusted(encode(REQUEST | {4: {5: thumbprint(HOLDER_SPKI)}}))
+    request.require_holder(HOLDER_SPKI)
+    assert not_held(request, OTHER_SPKI) is ErrorCode.INVALID_REQUEST
+
+
+def test_the_name_of_a_key_is_no_proof_of_it():
+    request = TokenRequest.parse_untrusted(encode(REQUEST | {4: {3: b"kid"}}))
+    assert request.req_cnf == KeyReference(b"kid")
+    assert not_held(request, HOLDER_SPKI) is ErrorCode.UNSUPPORTED_POP_KEY
+    assert TokenRequest.parse_untrusted(request.encode()) == request
+
+
+def test_the_numbers_of_another_draft_can_be_spoken():
+    rise = ProvisionalNumbers(x5t=8, x5chain=6)
+    request = TokenRequest.parse_untrusted(encode(REQUEST | {4: {6: CERTIFICATE}}), rise)
+    assert request.req_cnf == CertificateReference.of(CERTIFICATE)
+    assert decode_untrusted(request.encode(rise))[4] == {8: [-16, hashlib.sha256(CERTIFICATE).digest()]}
 
 
 @pytest.mark.parametrize("grant", [0, 1, 3, -1, 99])
@@ -250,11 +330,13 @@ def test_a_response_is_read_as_it_was_written(response):
         {41: None},
         {41: {1: {1: 4, -1: bytes(16)}}},
         {41: {5: thumbprint(HOLDER_SPKI)}},
-        {8: {1: {1: 4, 2: b"kid", -1: bytes(16)}}},
+        {8: {1: {1: 4, 2: b"kid", -1: bytes(15)}}},
+        {8: {1: {1: 4, -1: bytes(16)}}},
+        {8: {1: {1: 4, 2: b"kid", -1: bytes(16)}}, 41: {1: KEY}},
         {8: {3: b"kid"}},
         {"access_token": b"t"},
     ],
-    ids=range(23),
+    ids=range(25),
 )
 def test_a_response_that_a_holder_cannot_use_is_refused(change):
     with pytest.raises(MalformedACE):
@@ -275,6 +357,22 @@ def test_a_ticket_for_somebody_elses_key_is_noticed_by_the_client():
         bound.require_holder(OTHER_SPKI)
 
 
+def test_a_response_with_a_symmetric_key_is_that_of_rfc_9202():
+    kid, key = bytes.fromhex("3d027833fc6267ce"), b"sessionkey 16 B."
+    response = TokenResponse(b"t", 86400, cnf=SymmetricConfirmation(kid, key))
+    assert decode_untrusted(response.encode())[8] == {1: {1: 4, 2: kid, -1: key}}
+    assert TokenResponse.parse_untrusted(response.encode()) == response
+    assert repr(key) not in repr(response)
+    # The ticket has the name alone where the publisher derives the key; the holder is told the key.
+    derived = TokenResponse(b"t", 86400, cnf=SymmetricConfirmation(kid, key, derived=True))
+    assert derived.encode() == response.encode()
+
+
+def test_a_symmetric_key_in_the_place_of_ours_is_noticed():
+    with pytest.raises(MalformedACE, match="instead of ours"):
+        TokenResponse(b"t", 600, cnf=SymmetricConfirmation(b"kid", bytes(16))).require_holder(HOLDER_SPKI)
+
+
 def test_a_response_shows_no_ticket():
     assert "ticket" not in repr(TokenResponse(b"ticket", 600))
 
@@ -287,6 +385,7 @@ def test_an_error_is_read_as_it_was_written(code):
     error = TokenError(code, "the region has to be ch-zh (policy region-match)")
     assert decode_untrusted(error.encode()) == {30: int(code), 31: error.description}
     assert TokenError.parse_untrusted(error.encode()) == error
+    assert error.content_format == 19
     assert TokenError.parse_untrusted(TokenError(code).encode()) == TokenError(code)
 
 

@@ -27,6 +27,7 @@ from twoway.subscriber.narration import describe
 from twoway.tickets import (
     CONTENT_FORMAT_ACE,
     CONTENT_FORMAT_CWT,
+    Confirmation,
     CreationHints,
     Method,
     Scope,
@@ -206,7 +207,7 @@ async def _obtain_ticket(owner: Party, scene: Scene, place: Place) -> bytes:
     request = TokenRequest(
         audience=place.identity,
         scope=Scope(((place.resource, Method.GET),)).encode(),
-        req_cnf_spki=scene.identity("player").identity.spki,
+        req_cnf=Confirmation.of_key(scene.identity("player").identity.spki),
     )
     response = await owner.post(scene.deployment.token_uri, request.encode(), CONTENT_FORMAT_ACE)
     expect(response.code.is_successful(), f"the AC answered {response.code}")

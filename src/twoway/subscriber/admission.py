@@ -22,7 +22,13 @@ from twoway.subscriber.reference import ACReference
 from twoway.subscriber.rules import Ask, refusal_untrusted, require_ac, require_hints, take_grant_untrusted
 from twoway.subscriber.steps import Hint, Steps, TicketObtained, TicketPresented
 from twoway.subscriber.wallet import HeldTicket, Wallet
-from twoway.tickets import CONTENT_FORMAT_ACE, CONTENT_FORMAT_CWT, CreationHints, TokenRequest
+from twoway.tickets import (
+    CONTENT_FORMAT_ACE,
+    CONTENT_FORMAT_CWT,
+    Confirmation,
+    CreationHints,
+    TokenRequest,
+)
 from twoway.trace import Trace, TraceEvent
 
 _INSUFFICIENT = (aiocoap.FORBIDDEN, aiocoap.METHOD_NOT_ALLOWED)
@@ -182,7 +188,7 @@ class Admission:
         request = TokenRequest(
             audience=publisher.uri,
             scope=ask.scope.encode(),
-            req_cnf_spki=self._own_spki,
+            req_cnf=Confirmation.of_key(self._own_spki),
             ace_profile_asked=True,
             cnonce=cnonce,
         )

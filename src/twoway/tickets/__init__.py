@@ -48,6 +48,7 @@ from twoway.tickets.psk_identity import (
     PresentedTicket,
     parse_psk_identity_untrusted,
 )
+from twoway.tickets.requested_key import CertificateReference, KeyReference, RequestedKey
 from twoway.tickets.shared_secret import SharedSecret
 from twoway.tickets.store import TicketStore
 from twoway.tickets.ticket import MAX_TICKET_BYTES, Ticket, TicketReason, TicketRejected
@@ -77,6 +78,7 @@ __all__ = [
     "AnyConfirmation",
     "COSEFault",
     "COSERejected",
+    "CertificateReference",
     "Claims",
     "Confirmation",
     "CreationHints",
@@ -92,6 +94,7 @@ __all__ = [
     "IntrospectionResponse",
     "KeyFault",
     "KeyName",
+    "KeyReference",
     "MalformedACE",
     "MalformedKeySet",
     "MalformedPSKIdentity",
@@ -101,6 +104,7 @@ __all__ = [
     "PresentedTicket",
     "Profile",
     "ProvisionalNumbers",
+    "RequestedKey",
     "Scope",
     "SharedSecret",
     "SigningKey",

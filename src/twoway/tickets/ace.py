@@ -11,15 +11,23 @@ All maps travel with content format 19. The AC answers a request with 2.01 and M
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 from twoway import strict_cbor
 from twoway.errors import PeerError
 from twoway.tickets.ace_map import ACEMap, MalformedACE, map_untrusted, nonce, optional, present
 from twoway.tickets.aif import MalformedScope, Scope
-from twoway.tickets.confirmation import Confirmation, WrongKey
+from twoway.tickets.confirmation import (
+    AnyConfirmation,
+    Confirmation,
+    SymmetricConfirmation,
+    WrongKey,
+    parse_confirmation_untrusted,
+    symmetric_claim,
+)
 from twoway.tickets.cose_key import KeyFault, UnusableKey, cose_key_from_spki
 from twoway.tickets.iana import (
+    CONTENT_FORMAT_ACE,
     ConfirmationMethod,
     ErrorCode,
     GrantType,
@@ -28,6 +36,8 @@ from twoway.tickets.iana import (
     Profile,
     TokenType,
 )
+from twoway.tickets.provisional import DEFAULT_NUMBERS, ProvisionalNumbers
+from twoway.tickets.requested_key import KeyReference, RequestedKey, parse_requested_key_untrusted
 from twoway.tickets.ticket import MAX_TICKET_BYTES
 
 MAX_LIFETIME_SECONDS = 10 * 365 * 86400
@@ -50,9 +60,9 @@ class TokenRequest:
     """Identity URI of the publisher; None leaves it to the AC to know one, or to refuse."""
     scope: bytes | None
     """The AIF scope asked for, encoded; None leaves it to the AC."""
-    req_cnf_spki: bytes = field(repr=False)
-    """DER SubjectPublicKeyInfo of the key that the ticket shall be bound to. Never to be left out: its
-    absence would ask for a symmetric key (RFC 9201 section 3.1)."""
+    req_cnf: RequestedKey | None
+    """The key that the ticket shall be bound to. None asks the AC for a symmetric one (RFC 9201 section 3.1),
+    which only a publisher without certificates takes; whoever has a certificate always names its key."""
     grant_type: int = GrantType.CLIENT_CREDENTIALS
     """Only client credentials are supported."""
     ace_profile_asked: bool = False
@@ -62,11 +72,11 @@ class TokenRequest:
     client_id: str | None = None
     """Who the subscriber says it is; has to be whom it proved to be, where it is sent at all."""
 
-    def encode(self) -> bytes:
+    def encode(self, numbers: ProvisionalNumbers = DEFAULT_NUMBERS) -> bytes:
         """Return the payload of the POST to the token endpoint."""
         message = present(
             {
-                Parameter.REQ_CNF: Confirmation.of_key(self.req_cnf_spki).claim(),
+                Parameter.REQ_CNF: None if self.req_cnf is None else self.req_cnf.claim(numbers),
                 Parameter.AUDIENCE: self.audience,
                 Parameter.SCOPE: self.scope,
                 Parameter.CLIENT_ID: self.client_id,
@@ -79,19 +89,19 @@ class TokenRequest:
         return strict_cbor.encode(message)
 
     @classmethod
-    def parse_untrusted(cls, payload: bytes) -> Self:
+    def parse_untrusted(cls, payload: bytes, numbers: ProvisionalNumbers = DEFAULT_NUMBERS) -> Self:
         """Read the payload of a POST to the token endpoint.
 
         Raises:
             TokenRequestRejected: with the :class:`TokenError` to answer.
         """
         try:
-            return cls._parse_untrusted(payload)
+            return cls._parse_untrusted(payload, numbers)
         except MalformedACE as fault:
             raise TokenRequestRejected(ErrorCode.INVALID_REQUEST, fault.what) from None
 
     @classmethod
-    def _parse_untrusted(cls, payload: bytes) -> Self:
+    def _parse_untrusted(cls, payload: bytes, numbers: ProvisionalNumbers) -> Self:
         message = map_untrusted(payload)
         grant_type = optional(message, Parameter.GRANT_TYPE, int)
         if grant_type not in (None, GrantType.CLIENT_CREDENTIALS):
@@ -103,7 +113,7 @@ class TokenRequest:
         return cls(
             audience=optional(message, Parameter.AUDIENCE, str),
             scope=optional(message, Parameter.SCOPE, bytes),
-            req_cnf_spki=_requested_key(message),
+            req_cnf=_requested_key(message, numbers),
             ace_profile_asked=_asks_for_profile(message),
             cnonce=nonce(message, Parameter.CNONCE),
             client_id=optional(message, Parameter.CLIENT_ID, str),
@@ -122,16 +132,29 @@ class TokenRequest:
         except MalformedScope as fault:
             raise TokenRequestRejected(ErrorCode.INVALID_SCOPE, fault.what) from None
 
-    def require_holder(self, spki: bytes) -> None:
+    def require_holder(self, spki: bytes, certificate: bytes | None = None) -> None:
         """Check that the key asked for is ``spki`` (DER), the one that the client proved in its handshake.
 
         Without this check, somebody could have a ticket bound to another's key (RFC 9202 section 3.2).
 
+        Args:
+            spki: DER SubjectPublicKeyInfo.
+            certificate: the DER certificate that the client showed with it.
+
         Raises:
-            TokenRequestRejected: with ``invalid_request``.
+            TokenRequestRejected: with ``invalid_request`` for another key or none, with
+                ``unsupported_pop_key`` for the name of a key, which has to be looked up instead.
         """
+        if self.req_cnf is None:
+            raise TokenRequestRejected(
+                ErrorCode.INVALID_REQUEST, "req_cnf is missing, and no symmetric key is made here"
+            )
+        if isinstance(self.req_cnf, KeyReference):
+            raise TokenRequestRejected(
+                ErrorCode.UNSUPPORTED_POP_KEY, "no key of this name was made for the requester"
+            )
         try:
-            Confirmation.of_key(self.req_cnf_spki).require_key(spki)
+            self.req_cnf.require_key(spki, certificate)
         except WrongKey:
             raise TokenRequestRejected(
                 ErrorCode.INVALID_REQUEST, "req_cnf is not the key that the handshake proved"
@@ -152,8 +175,8 @@ class TokenResponse:
     """DER SubjectPublicKeyInfo of the key with which the publisher has to prove itself."""
     ace_profile: int | None = None
     """The profile, where the request asked for it."""
-    cnf: Confirmation | None = None
-    """The key that the ticket is bound to, where the AC says so."""
+    cnf: AnyConfirmation | None = None
+    """The key that the ticket is bound to: a symmetric one, which the AC made, or ours, where it says so."""
 
     def encode(self) -> bytes:
         """Return the payload of the 2.01 response."""
@@ -162,7 +185,7 @@ class TokenResponse:
                 {
                     Parameter.ACCESS_TOKEN: self.access_token,
                     Parameter.EXPIRES_IN: self.expires_in,
-                    Parameter.CNF: None if self.cnf is None else self.cnf.claim(),
+                    Parameter.CNF: None if self.cnf is None else _told(self.cnf),
                     Parameter.SCOPE: self.scope,
                     Parameter.TOKEN_TYPE: TokenType.POP,
                     Parameter.ACE_PROFILE: self.ace_profile,
@@ -191,10 +214,13 @@ class TokenResponse:
         if profile not in (None, Profile.COAP_DTLS):
             raise MalformedACE("the AC's ticket is for another profile than DTLS")
         try:
-            cnf = Confirmation.parse_untrusted(message[Parameter.CNF]) if Parameter.CNF in message else None
+            cnf = parse_confirmation_untrusted(message[Parameter.CNF]) if Parameter.CNF in message else None
             rs_cnf = _spki_untrusted(message[Parameter.RS_CNF]) if Parameter.RS_CNF in message else None
         except UnusableKey as fault:
             raise MalformedACE(f"a key in the AC's response is of no use: {fault.what}") from None
+        if isinstance(cnf, SymmetricConfirmation) and rs_cnf is not None:
+            # RFC 9201 section 3.2: whoever knows the symmetric key is the publisher.
+            raise MalformedACE("the AC names a key of the publisher beside a symmetric one")
         return cls(
             access_token=token,
             expires_in=expires_in,
@@ -210,6 +236,8 @@ class TokenResponse:
         Raises:
             MalformedACE: it is bound to another key.
         """
+        if isinstance(self.cnf, SymmetricConfirmation):
+            raise MalformedACE("the AC bound the ticket to a symmetric key instead of ours")
         try:
             if self.cnf is not None:
                 self.cnf.require_key(spki)
@@ -219,7 +247,13 @@ class TokenResponse:
 
 @dataclass(frozen=True)
 class TokenError:
-    """Why the AC issues no ticket (RFC 9200 section 5.8.3)."""
+    """Why the AC issues no ticket (RFC 9200 section 5.8.3).
+
+    This class alone knows how an error is written: drafts are about to put it into problem details.
+    """
+
+    content_format: ClassVar[int] = CONTENT_FORMAT_ACE
+    """Of what :meth:`encode` returns."""
 
     code: ErrorCode
     """The registered reason; its ``response_code`` is the CoAP code."""
@@ -309,15 +343,20 @@ def _spki_untrusted(confirmation: object) -> bytes:
     return parsed.spki
 
 
-def _requested_key(message: ACEMap) -> bytes:
+def _requested_key(message: ACEMap, numbers: ProvisionalNumbers) -> RequestedKey | None:
     if Parameter.REQ_CNF not in message:
-        raise MalformedACE("req_cnf is missing, and symmetric keys are not made here")
+        return None
     try:
-        return _spki_untrusted(message[Parameter.REQ_CNF])
+        return parse_requested_key_untrusted(message[Parameter.REQ_CNF], numbers)
     except UnusableKey as unusable:
         if unusable.fault is KeyFault.UNSUPPORTED:
             raise TokenRequestRejected(ErrorCode.UNSUPPORTED_POP_KEY, unusable.what) from None
         raise MalformedACE(unusable.what) from None
+
+
+def _told(cnf: AnyConfirmation) -> dict[int, object]:
+    """What the holder is told of its key: the AC made a symmetric one, so the holder has to learn it."""
+    return symmetric_claim(cnf.kid, cnf.key) if isinstance(cnf, SymmetricConfirmation) else cnf.claim()
 
 
 def _asks_for_profile(message: ACEMap) -> bool:
