@@ -73,6 +73,7 @@ def test_an_expired_ticket_takes_those_with_lower_numbers_with_it():
     later = NOW + 10 * SECOND
     assert reason(judge, exi_ticket(7), later) is TicketReason.EXPIRED
     assert reason(judge, exi_ticket(6), later) is TicketReason.EXPIRED
+    assert reason(judge, exi_ticket(6, scope=b""), later) is TicketReason.EXPIRED  # time comes before scope
     assert judge.verify_untrusted(exi_ticket(8), now=later).expires_at == later + 60 * SECOND
 
 

@@ -536,4 +536,6 @@ def test_the_twin_of_a_signature_does_not_make_a_second_ticket_with_another_hash
 
 def test_a_ticket_whose_name_is_of_another_audience_is_refused():
     assert reason_for(ticket_with(cti=ticket_id(AC_URI, 7))) is TicketReason.MALFORMED_CLAIMS
+    # A fault of the claims, hence said before that it has expired.
+    assert reason_for(ticket_with(cti=ticket_id(AC_URI, 7), exp=IAT)) is TicketReason.MALFORMED_CLAIMS
     assert METER.verify_untrusted(ticket_with(), now=NOW).sequence == 7
