@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ac_world import METER, ACWorld
+from sqlalchemy import select
 
-from twoway.ac import Database, Registry
+from twoway.ac import Database, Registry, generation
 from twoway.ac.config import SubscriberSection
+from twoway.ac.storage import tables
 from twoway.errors import ConfigurationError
 from twoway.pki import Role
 from twoway.trace import TraceEvent
@@ -19,13 +20,6 @@ from twoway.trace import TraceEvent
 @pytest.fixture
 def world(tmp_path: Path) -> ACWorld:
     return ACWorld.make(tmp_path / "world")
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "ac.sqlite")
-    yield opened
-    opened.close()
 
 
 def registry_of(world: ACWorld, database: Database, *events: list[TraceEvent]) -> Registry:
@@ -129,12 +123,32 @@ def test_a_ledger_that_is_missing_at_the_start_is_one_sentence(world: ACWorld, d
         registry_of(world, database)
 
 
-async def test_the_tables_follow_the_picture(world: ACWorld, database: Database) -> None:
+async def test_the_table_follows_the_picture(world: ACWorld, database: Database) -> None:
     registry = registry_of(world, database)
     world.certify(world.unknown, Role.SUBSCRIBER, {"organisation": "House", "region": "north"})
     await registry.refresh()
-    rows = database.transact(
-        lambda connection: connection.exec_driver_sql("SELECT uri, role, region FROM entity").fetchall()
-    )
-    assert (world.unknown.uri, "subscriber", "north") in {tuple(row) for row in rows}
-    assert len(rows) == len(registry.directory.entities)
+    documents = database.read(lambda connection: connection.execute(select(tables.entity.c.document)).all())
+    assert [row.document for row in documents if row.document["uri"] == world.unknown.uri] == [
+        registry.directory.entities[world.unknown.uri].to_document()
+    ]
+    assert len(documents) == len(registry.directory.entities)
+
+
+async def test_what_one_replica_found_in_a_ledger_the_other_follows(
+    world: ACWorld, database: Database
+) -> None:
+    one, other = registry_of(world, database), registry_of(world, database)
+    world.certify(world.unknown, Role.SUBSCRIBER, {"organisation": "House", "region": "north"})
+    before = database.read(generation.current)
+    await one.refresh()
+    assert database.read(generation.current) == before + 1
+    await other.follow()
+    assert other.directory == one.directory
+    assert other.directory.requester(world.unknown.uri) is not None
+
+
+def test_loading_what_is_there_already_counts_as_no_change(world: ACWorld, database: Database) -> None:
+    registry_of(world, database)
+    before = database.read(generation.current)
+    registry_of(world, database)
+    assert database.read(generation.current) == before

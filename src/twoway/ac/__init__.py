@@ -2,7 +2,9 @@
 
     config -> directory -> registry      who exists, from the operator's file and the CA's ledgers
     rights, service, decisions           whether a requester gets a ticket; pure
-    storage, audit                       the SQLite file, and each decision in it
+    storage                              the database: SQLite or PostgreSQL
+    tickets, grants, audit               what was issued, given by hand, decided; on the disk before an answer
+    generation                           what one replica changed, followed by the others
     resources, app                       the token endpoint over coaps, and everything wired together
 
 It must never answer with a ticket that is not in the audit, nor bind one to a key that was not proved.

@@ -1,18 +1,52 @@
-"""The audit: what was asked of the AC, what it decided, by which policy, and for whom.
+"""The audit: what was asked of the AC, what it decided, by which policy, and for whom. A chain.
 
 A row is on the disk before the answer leaves; without the row there is no answer. A row holds
 identities, scopes and reasons, never a ticket or a key.
+
+Each row is the text of its entry, JSON with sorted keys and no spaces, and a hash:
+
+    hash = SHA-256(the hash of the row before, 32 bytes || the text in UTF-8)
+
+The first row follows on 32 zero bytes. When the oldest rows make room, number and hash of the last of
+them are kept, and the chain begins there. Whoever changes, removes or inserts a row has to compute all
+later hashes anew, and then the last one is another one. So the hash of the last row, noted elsewhere
+(``twoway ac audit verify`` prints it), tells the whole audit from every other one; without it, somebody
+who may write to the database can forge the end of the chain, and this module cannot notice.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import hashlib
+import hmac
+import json
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
-from twoway.ac import storage
 from twoway.ac.decisions import AuditEntry, Outcome
-from twoway.errors import ConfigurationError
+from twoway.ac.storage import Database, DatabaseAddress, tables
+from twoway.errors import CallerError, StorageError
+
+CUT_EVERY = 64
+"""The oldest rows are removed so many at a time: the audit may have one less than that too many."""
+_CHUNK_ROWS = 1_000
+"""Rows that are fetched together where all are read."""
+
+
+@dataclass(frozen=True)
+class ChainEnd:
+    """What a whole chain comes to."""
+
+    row_id: int
+    """The number of the last row, counting from 1; 0 for an empty audit."""
+    hash: bytes
+    """Its hash, 32 bytes."""
+    rows: int
+    """How many rows were checked; the ones before made room."""
 
 
 class AuditLog:
@@ -20,10 +54,10 @@ class AuditLog:
 
     Args:
         database: where the rows go.
-        rows: how many are kept; the oldest make room.
+        rows: how many are kept, about; the oldest make room.
     """
 
-    def __init__(self, database: storage.Database, *, rows: int = 1_000_000) -> None:
+    def __init__(self, database: Database, *, rows: int = 1_000_000) -> None:
         self._database = database
         self._rows = rows
 
@@ -33,7 +67,7 @@ class AuditLog:
         Raises:
             StorageError: it is not.
         """
-        await self._database.run(lambda connection: self._append(connection, entry))
+        await self._database.run(lambda connection: self.append(connection, entry))
 
     async def latest(self, count: int = 20) -> list[AuditEntry]:
         """Return the last ``count`` decisions, newest first.
@@ -41,59 +75,141 @@ class AuditLog:
         Raises:
             StorageError: the database failed.
         """
-        return await self._database.run(lambda connection: _select(connection, count))
+        return await self._database.run(lambda connection: _latest(connection, count))
 
-    def _append(self, connection: Connection, entry: AuditEntry) -> None:
-        result = connection.execute(
-            insert(storage.audit).values(
-                at=entry.at,
-                requester=entry.requester,
-                audience=entry.audience,
-                requested=entry.requested,
-                granted=entry.granted,
-                decision=entry.outcome.value,
-                policies=list(entry.policies),
-                reason=entry.reason,
-                ticket_id=entry.ticket_id,
-            )
+    def append(self, connection: Connection, entry: AuditEntry) -> None:
+        """Write ``entry`` within a transaction, which has to be a writer's: they take turns."""
+        row_id, before = _end(connection)
+        row_id += 1
+        text = _text(entry)
+        connection.execute(
+            insert(tables.audit).values(id=row_id, entry=text, hash=_chained(before, text)),
         )
-        newest = result.inserted_primary_key
-        assert newest is not None
-        connection.execute(delete(storage.audit).where(storage.audit.c.id <= newest[0] - self._rows))
+        if row_id % CUT_EVERY == 0:
+            self._cut(connection, row_id - self._rows)
+
+    def _cut(self, connection: Connection, last: int) -> None:
+        """Remove the rows up to number ``last``, and keep its hash: the chain begins there."""
+        kept = connection.execute(select(tables.audit.c.hash).where(tables.audit.c.id == last)).scalar()
+        if kept is not None:
+            connection.execute(update(tables.audit_cut).values(id=last, hash=kept))
+            connection.execute(delete(tables.audit).where(tables.audit.c.id <= last))
 
 
-def read_audit(path: Path, count: int = 20) -> list[AuditEntry]:
-    """Return the last ``count`` decisions in an AC's database file, newest first; the AC may be running.
+def read_audit(address: DatabaseAddress, count: int = 20) -> list[AuditEntry]:
+    """Return the last ``count`` decisions in an AC's database, newest first; the AC may be running.
 
     Raises:
-        ConfigurationError: there is no such file, or it is not an AC's.
+        ConfigurationError: there is no such database, or it is not an AC's.
         StorageError: the database failed.
     """
-    if not path.is_file():
-        raise ConfigurationError(
-            "there is no such database", where=str(path), remedy="name the AC's database"
-        )
-    database = storage.Database(path)
+    database = Database.existing(address)
     try:
-        return database.transact(lambda connection: _select(connection, count))
+        return database.read(lambda connection: _latest(connection, count))
     finally:
         database.close()
 
 
-def _select(connection: Connection, count: int) -> list[AuditEntry]:
-    rows = connection.execute(select(storage.audit).order_by(storage.audit.c.id.desc()).limit(count))
-    return [_entry(row) for row in rows]
+def verify_audit(connection: Connection, *, noted: bytes | None = None) -> ChainEnd:
+    """Check the whole chain.
+
+    Args:
+        connection: of one consistent picture.
+        noted: the hash of a row that was noted before; it has to be in the chain, or where it begins.
+
+    Raises:
+        StorageError: a row does not follow from the one before; it is the first such one that is named.
+            Or the noted hash is not there: rows were changed since, or it has made room.
+    """
+    row_id, before = _cut_of(connection)
+    seen = noted is None or hmac.compare_digest(noted, before)
+    rows = 0
+    with closing(_rows(connection)) as chain:
+        for found_id, text, found in chain:
+            row_id += 1
+            if found_id != row_id:
+                raise _broken(f"row {row_id} of the audit is missing")
+            if not hmac.compare_digest(_chained(before, text), found):
+                raise _broken(f"row {row_id} of the audit does not follow from the row before")
+            before, rows = found, rows + 1
+            seen = seen or (noted is not None and hmac.compare_digest(noted, found))
+    if not seen:
+        raise _broken("the noted hash is not in the audit: its row was changed, or has made room")
+    return ChainEnd(row_id, before, rows)
 
 
-def _entry(row: Row[tuple[object, ...]]) -> AuditEntry:
+def export_audit(connection: Connection) -> Iterator[str]:
+    """Yield the rows as JSON, a line each, oldest first: ``{"entry": ..., "hash": ..., "id": ...}``.
+
+    The entry stands there byte for byte as it was hashed, the hash in hexadecimal digits.
+    """
+    with closing(_rows(connection)) as chain:
+        for row_id, text, digest in chain:
+            yield f'{{"entry":{text},"hash":"{digest.hex()}","id":{row_id}}}'
+
+
+def _rows(connection: Connection) -> Generator[tuple[int, str, bytes], None, None]:
+    """Yield the rows, oldest first, a few at a time; to be closed by who does not take them all."""
+    query = select(tables.audit).order_by(tables.audit.c.id)
+    with connection.execute(query, execution_options={"yield_per": _CHUNK_ROWS}) as found:
+        for row in found:
+            yield row.id, row.entry, row.hash
+
+
+def _cut_of(connection: Connection) -> tuple[int, bytes]:
+    """Return number and hash of the last row that made room."""
+    row = connection.execute(select(tables.audit_cut)).one()
+    return row.id, row.hash
+
+
+def _end(connection: Connection) -> tuple[int, bytes]:
+    """Return number and hash of the last row."""
+    row = connection.execute(
+        select(tables.audit.c.id, tables.audit.c.hash).order_by(tables.audit.c.id.desc()).limit(1)
+    ).first()
+    return _cut_of(connection) if row is None else (row.id, row.hash)
+
+
+def _chained(before: bytes, text: str) -> bytes:
+    return hashlib.sha256(before + text.encode()).digest()
+
+
+def _broken(what: str) -> StorageError:
+    return StorageError(what, remedy="compare it with an export or a copy that you trust")
+
+
+def _latest(connection: Connection, count: int) -> list[AuditEntry]:
+    texts = connection.execute(select(tables.audit.c.entry).order_by(tables.audit.c.id.desc()).limit(count))
+    return [_entry(json.loads(text)) for text in texts.scalars()]
+
+
+def _text(entry: AuditEntry) -> str:
+    """Return the text that is stored and hashed."""
+    if entry.at.tzinfo is None:
+        raise CallerError("a time without a time zone cannot be recorded")
+    document = {
+        "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "requester": entry.requester,
+        "audience": entry.audience,
+        "requested": entry.requested,
+        "granted": entry.granted,
+        "decision": entry.outcome.value,
+        "policies": list(entry.policies),
+        "reason": entry.reason,
+        "ticket_id": None if entry.ticket_id is None else entry.ticket_id.hex(),
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def _entry(document: dict[str, Any]) -> AuditEntry:
     return AuditEntry(
-        at=row.at,
-        requester=row.requester,
-        audience=row.audience,
-        requested=row.requested,
-        granted=row.granted,
-        outcome=Outcome(row.decision),
-        policies=tuple(row.policies),
-        reason=row.reason,
-        ticket_id=row.ticket_id,
+        at=datetime.fromisoformat(document["at"]),
+        requester=document["requester"],
+        audience=document["audience"],
+        requested=document["requested"],
+        granted=document["granted"],
+        outcome=Outcome(document["decision"]),
+        policies=tuple(document["policies"]),
+        reason=document["reason"],
+        ticket_id=None if document["ticket_id"] is None else bytes.fromhex(document["ticket_id"]),
     )

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from twoway.configuration import CoapsURI, IdentityURI, Listen, ResourcePath, Section, load_toml
+from twoway.ac.storage import DatabaseAddress, parse_address
+from twoway.configuration import (
+    CoapsURI,
+    IdentityURI,
+    Listen,
+    ResourcePath,
+    Section,
+    load_toml,
+    validated_by,
+)
 from twoway.errors import ConfigurationError
 
 _LIFETIME_MINIMUM_SECONDS = 10
@@ -75,8 +84,8 @@ class ACConfig(Section):
     """Where to listen, ``host:port``."""
     uri: CoapsURI | None = None
     """How others reach the AC; unset: from ``listen``."""
-    database: Path
-    """The SQLite file with the registry and the audit."""
+    database: Annotated[DatabaseAddress, validated_by(parse_address)]
+    """Where registry, tickets and audit are: a SQLite file, or ``postgresql://user@host/name``."""
     policies: Path
     """The folder with ``*.cedar`` files."""
     ticket_lifetime: int = Field(600, ge=_LIFETIME_MINIMUM_SECONDS, le=_LIFETIME_MAXIMUM_SECONDS)

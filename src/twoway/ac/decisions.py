@@ -10,12 +10,14 @@ from twoway.tickets import TokenError, TokenResponse
 
 
 class Outcome(StrEnum):
-    """How a request for a ticket ended."""
+    """How a request for a ticket ended, or what became of the ticket."""
 
     GRANTED = "granted"
     """A ticket was issued."""
     REFUSED = "refused"
     """None was."""
+    REVOKED = "revoked"
+    """One that was issued before was taken back."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class AuditEntry:
     at: datetime
     """When it was taken, aware, UTC."""
     requester: str
-    """Who asked, as proved in the handshake."""
+    """Who asked, as proved in the handshake; who held the ticket that was revoked."""
     audience: str | None
     """The publisher that the ticket was asked for; None where the request could not be read."""
     requested: str | None
@@ -39,7 +41,7 @@ class AuditEntry:
     reason: str
     """Why, in a sentence."""
     ticket_id: bytes | None
-    """The ``cti`` of the ticket; None for a refusal."""
+    """The ``cti`` of the ticket, issued or revoked; None for a refusal."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Self
 
 from twoway.ac.config import PublisherSection, SubscriberSection
 from twoway.errors import CallerError, ConfigurationError
@@ -40,6 +41,36 @@ class Entity:
     """What it offers, hence the most that a ticket can ever grant; publishers only."""
     compact_tickets: bool = False
     """Whether its tickets name the holder's key by thumbprint; publishers only."""
+
+    def to_document(self) -> dict[str, object]:
+        """Return it as JSON takes it; :meth:`from_document` makes the same entity of that."""
+        return {
+            "uri": self.uri,
+            "role": self.role.value,
+            "organisation": self.organisation,
+            "region": self.region,
+            "purposes": sorted(self.purposes),
+            "attributes": dict(self.attributes),
+            "spki": None if self.spki is None else self.spki.hex(),
+            "offer": [[target, int(methods)] for target, methods in self.offer.entries],
+            "compact_tickets": self.compact_tickets,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_document` wrote. For the AC's own database: nothing is checked."""
+        spki = document["spki"]
+        return cls(
+            uri=document["uri"],
+            role=Role(document["role"]),
+            organisation=document["organisation"],
+            region=document["region"],
+            purposes=frozenset(document["purposes"]),
+            attributes=document["attributes"],
+            spki=None if spki is None else bytes.fromhex(spki),
+            offer=Scope(tuple((target, Method(methods)) for target, methods in document["offer"])),
+            compact_tickets=document["compact_tickets"],
+        )
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """The registry: who exists and what is offered, kept in the database, fed by files.
 
-The operator's configuration and the CA's ledgers are the truth; the tables hold what was compiled from
+The operator's configuration and the CA's ledgers are the truth; the table holds what was compiled from
 them last, so that an audit can be read against it, and :attr:`Registry.directory` is the picture of the
-tables that decisions use. A ledger that changed is read again; one that became unreadable changes
-nothing, because a half-written line must not lock everybody out. Rights are never widened by a failure.
+table that decisions use. A ledger that changed is read again; one that became unreadable changes nothing,
+because a half-written line must not lock everybody out. What another replica has written is followed.
+Rights are never widened by a failure.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
-from twoway.ac import storage
+from twoway.ac import generation
 from twoway.ac.config import PublisherSection, SubscriberSection
 from twoway.ac.directory import Directory, Entity, compile_directory
+from twoway.ac.storage import Database, tables
 from twoway.errors import ConfigurationError, StorageError
-from twoway.pki import Role, read_ledger
-from twoway.tickets import Method, Scope
+from twoway.pki import read_ledger
 from twoway.trace import Trace, TraceEvent, ignore
 
 _Marks = dict[Path, tuple[int, int, int] | None]
@@ -40,7 +41,7 @@ class Registry:
 
     def __init__(
         self,
-        database: storage.Database,
+        database: Database,
         *,
         ledgers: Sequence[Path] = (),
         publishers: Sequence[PublisherSection] = (),
@@ -82,6 +83,14 @@ class Registry:
             self.directory = compiled
             self._trace(TraceEvent("registry refreshed", "ac", {"entities": len(compiled.entities)}))
 
+    async def follow(self) -> None:
+        """Read the table again: another replica has found a ledger changed. The sources are not asked.
+
+        Raises:
+            StorageError: the database failed.
+        """
+        self.directory = await asyncio.to_thread(self._database.read, _read)
+
     def _compile_if_changed(self, connection: Connection) -> Directory | None:
         # Asked again: of requests that come together, the first has done the work for all.
         return self._compile(connection) if self._changed() else None
@@ -110,59 +119,17 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
 
 
 def _write(connection: Connection, directory: Directory) -> None:
-    """Replace the tables' content."""
-    connection.execute(delete(storage.entity))  # resources follow by their foreign key
-    entities = directory.entities.values()
-    _insert(
-        connection,
-        storage.entity,
-        [
-            {
-                "uri": item.uri,
-                "role": item.role.value,
-                "organisation": item.organisation,
-                "region": item.region,
-                "purposes": sorted(item.purposes),
-                "attributes": dict(item.attributes),
-                "spki": item.spki,
-                "compact_tickets": int(item.compact_tickets),
-            }
-            for item in entities
-        ],
-    )
-    _insert(
-        connection,
-        storage.resource,
-        [
-            {"publisher": item.uri, "target": target, "methods": int(methods)}
-            for item in entities
-            for target, methods in item.offer.entries
-        ],
-    )
-
-
-def _insert(connection: Connection, table: Table, rows: list[dict[str, object]]) -> None:
+    """Make the table hold ``directory``, and count it as a change if it held anything else."""
+    if _read(connection) == directory:
+        return
+    connection.execute(delete(tables.entity))
+    rows = [{"uri": item.uri, "document": item.to_document()} for item in directory.entities.values()]
     if rows:
-        connection.execute(insert(table), rows)
+        connection.execute(insert(tables.entity), rows)
+    generation.advance(connection)
 
 
 def _read(connection: Connection) -> Directory:
-    """Read the tables into a picture."""
-    offers: dict[str, list[tuple[str, Method]]] = {}
-    for row in connection.execute(select(storage.resource)):
-        offers.setdefault(row.publisher, []).append((row.target, Method(row.methods)))
-    entities = {
-        row.uri: Entity(
-            uri=row.uri,
-            role=Role(row.role),
-            organisation=row.organisation,
-            region=row.region,
-            purposes=frozenset(row.purposes),
-            attributes=row.attributes,
-            spki=row.spki,
-            offer=Scope(tuple(offers.get(row.uri, ()))),
-            compact_tickets=bool(row.compact_tickets),
-        )
-        for row in connection.execute(select(storage.entity))
-    }
-    return Directory(MappingProxyType(entities))
+    """Read the table into a picture."""
+    rows = connection.execute(select(tables.entity))
+    return Directory(MappingProxyType({row.uri: Entity.from_document(row.document) for row in rows}))
