@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
-from twoway.ac import load_config
+from twoway.ac import load_config, parse_address
 from twoway.configuration import Address
 from twoway.errors import ConfigurationError
 
@@ -89,3 +90,26 @@ def test_a_binary_file_is_one_sentence(file: Path) -> None:
     file.write_bytes(b"SQLite format 3\x00\xff\xfe")
     with pytest.raises(ConfigurationError, match="not text"):
         load_config(file)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mysql://u:s3cret@h/d", "postgresql://u:s3cret@h", "postgresql://u:s3cret@h:port/d", "sqlite:///s3cret"],
+)
+def test_a_database_that_is_not_known_is_refused_without_its_password(text):
+    with pytest.raises(ConfigurationError) as caught:
+        parse_address(text)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_database_is_a_file_beside_the_configuration_or_a_server(tmp_path):
+    path = tmp_path / "ac.toml"
+    for written in ("ac.sqlite", "postgresql://ac:s3cret@db.example/rights"):
+        path.write_text(f'identity = "x"\nlisten = ":0"\ndatabase = "{written}"\npolicies = "x"\n')
+        config = load_config(path)
+        if written == "ac.sqlite":
+            assert config.database == tmp_path / "ac.sqlite"
+        else:
+            assert config.database == make_url(written)
+            assert "s3cret" not in repr(config)
+            assert "s3cret" not in str(config)

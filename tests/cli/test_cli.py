@@ -48,7 +48,9 @@ def test_these_are_the_commands():
         "ca issue",
         "ca request",
         "ac serve",
-        "ac audit",
+        "ac audit show",
+        "ac audit verify",
+        "ac audit export",
         "publisher serve",
         "sink serve",
         "sink readings",
@@ -131,6 +133,8 @@ MISTAKES = {
         "no/such/keys.log",
     ),
     "a count of none": (["observe", "coaps://127.0.0.1:1/x", "--as", "ALICE", "--count", "0"], 2, "count"),
+    "a hash that is none": (["ac", "audit", "verify", "ac.toml", "--noted", "4711"], 2, "--noted"),
+    "an AC that has never run": (["ac", "audit", "verify", "ac.toml"], 2, "ac.sqlite"),
     "a sink that has stored nothing": (["sink", "readings", "sink.toml"], 1, "sink.sqlite"),
     "a folder that is not empty": (["demo", "--keep", "CA"], 2, "CA"),
 }
@@ -146,6 +150,9 @@ def workshop(tmp_path_factory):
     )
     (folder / "broken.toml").write_bytes(b"\x00\xff not toml")
     (folder / "unknown.toml").write_text('identity = "ALICE"\nlisten = "127.0.0.1:0"\ninterfal = 3\n')
+    (folder / "ac.toml").write_text(
+        'identity = "ALICE"\nlisten = "127.0.0.1:0"\ndatabase = "ac.sqlite"\npolicies = "CA"\n'
+    )
     (folder / "sink.toml").write_text(
         'identity = "ALICE"\ndatabase = "sink.sqlite"\n'
         '[[publisher]]\nuri = "coaps://127.0.0.1:1/x"\nidentity = "urn:dev:org:32473-x"\n'

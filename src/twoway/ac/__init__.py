@@ -11,31 +11,42 @@ It must never answer with a ticket that is not in the audit, nor bind one to a k
 """
 
 from twoway.ac.app import serve
-from twoway.ac.audit import AuditLog, read_audit
+from twoway.ac.audit import AuditLog, ChainEnd, export_audit, read_audit, reading_audit, verify_audit
 from twoway.ac.config import ACConfig, load_config
 from twoway.ac.decisions import Answer, AuditEntry, Grant, Outcome, Refusal
 from twoway.ac.directory import Directory, Entity, compile_directory
 from twoway.ac.registry import Registry
 from twoway.ac.resources import TokenResource
 from twoway.ac.service import TokenService
-from twoway.ac.storage import Database
+from twoway.ac.storage import Database, DatabaseAddress, parse_address
+from twoway.ac.tickets import HolderRevoked, RevocationChange, TicketRecord, TicketRecords
 
 __all__ = [
     "ACConfig",
     "Answer",
     "AuditEntry",
     "AuditLog",
+    "ChainEnd",
     "Database",
+    "DatabaseAddress",
     "Directory",
     "Entity",
     "Grant",
+    "HolderRevoked",
     "Outcome",
     "Refusal",
     "Registry",
+    "RevocationChange",
+    "TicketRecord",
+    "TicketRecords",
     "TokenResource",
     "TokenService",
     "compile_directory",
+    "export_audit",
     "load_config",
+    "parse_address",
     "read_audit",
+    "reading_audit",
     "serve",
+    "verify_audit",
 ]

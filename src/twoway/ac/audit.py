@@ -20,7 +20,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -96,8 +96,9 @@ class AuditLog:
             connection.execute(delete(tables.audit).where(tables.audit.c.id <= last))
 
 
-def read_audit(address: DatabaseAddress, count: int = 20) -> list[AuditEntry]:
-    """Return the last ``count`` decisions in an AC's database, newest first; the AC may be running.
+@contextmanager
+def reading_audit(address: DatabaseAddress) -> Iterator[Connection]:
+    """Open an AC's database beside the AC, which may be running, for one consistent look at its audit.
 
     Raises:
         ConfigurationError: there is no such database, or it is not an AC's.
@@ -105,9 +106,21 @@ def read_audit(address: DatabaseAddress, count: int = 20) -> list[AuditEntry]:
     """
     database = Database.existing(address)
     try:
-        return database.read(lambda connection: _latest(connection, count))
+        with database.picture() as connection:
+            yield connection
     finally:
         database.close()
+
+
+def read_audit(address: DatabaseAddress, count: int = 20) -> list[AuditEntry]:
+    """Return the last ``count`` decisions in an AC's database, newest first.
+
+    Raises:
+        ConfigurationError: there is no such database, or it is not an AC's.
+        StorageError: the database failed.
+    """
+    with reading_audit(address) as connection:
+        return _latest(connection, count)
 
 
 def verify_audit(connection: Connection, *, noted: bytes | None = None) -> ChainEnd:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,11 @@ import twoway.sink
 from twoway.cli.console import say_json, say_table
 from twoway.cli.daemon import run_until_signalled
 from twoway.cli.figures import figure, figure_text
+from twoway.errors import ConfigurationError
 
 ac = typer.Typer(help="Run the access control server.", no_args_is_help=True)
+audit = typer.Typer(help="Read and check what the AC has decided.", no_args_is_help=True)
+ac.add_typer(audit, name="audit")
 publisher = typer.Typer(help="Run a publisher.", no_args_is_help=True)
 sink = typer.Typer(help="Run a sink.", no_args_is_help=True)
 
@@ -38,15 +42,15 @@ def serve_ac(config: Config, verbose: Verbose = False, as_json: EventsAsJSON = F
     )
 
 
-@ac.command("audit")
-def audit(
+@audit.command("show")
+def show_audit(
     config: Config,
     count: Annotated[int, typer.Option(min=1, help="How many of the latest decisions.")] = 20,
     as_json: AsJSON = False,
 ) -> None:
     """Print the latest decisions, newest first, each with the policies that decided.
 
-    Example:  [bold]twoway ac audit ac.toml --count 5[/bold]
+    Example:  [bold]twoway ac audit show ac.toml --count 5[/bold]
     """
     entries = twoway.ac.read_audit(twoway.ac.load_config(config).database, count)
     if as_json:
@@ -82,6 +86,57 @@ def audit(
             for entry in entries
         ),
     )
+
+
+@audit.command("verify")
+def verify_audit(
+    config: Config,
+    noted: Annotated[
+        str | None, typer.Option("--noted", metavar="HASH", help="The hash that an earlier run printed.")
+    ] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Check that no decision was changed, removed or inserted, and print the hash of the last one.
+
+    Keep that hash where nobody can change it who may write to the database, and give it the next time.
+    Exit status 1: the audit was changed; the first row that does not fit is named.
+
+    Example:  [bold]twoway ac audit verify ac.toml[/bold]
+    """
+    wanted = None if noted is None else _hash(noted)
+    with twoway.ac.reading_audit(twoway.ac.load_config(config).database) as connection:
+        end = twoway.ac.verify_audit(connection, noted=wanted)
+    if as_json:
+        say_json({"rows": end.rows, "last": end.row_id, "hash": end.hash.hex()})
+        return
+    print(f"{end.rows} decisions follow one from another; the last is number {end.row_id}, its hash")
+    print(end.hash.hex())
+
+
+@audit.command("export")
+def export_audit(
+    config: Config,
+    as_json: Annotated[bool, typer.Option("--json", help="As without it: lines of JSON.")] = False,
+) -> None:
+    """Print all decisions that are kept as lines of JSON, oldest first, each with its hash.
+
+    Example:  [bold]twoway ac audit export ac.toml > decisions.jsonl[/bold]
+    """
+    with twoway.ac.reading_audit(twoway.ac.load_config(config).database) as connection:
+        for line in twoway.ac.export_audit(connection):
+            print(line)
+
+
+def _hash(text: str) -> bytes:
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        digest = b""
+    if len(digest) != hashlib.sha256().digest_size:
+        raise ConfigurationError(
+            "this is not the hash of a row", where="--noted", remedy="give the 64 digits that were printed"
+        )
+    return digest
 
 
 @publisher.command("serve")

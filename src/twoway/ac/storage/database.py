@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -111,9 +112,19 @@ class Database:
         Raises:
             StorageError: the database failed.
         """
+        with self.picture() as connection:
+            return work(connection)
+
+    @contextmanager
+    def picture(self) -> Iterator[Connection]:
+        """Give a connection that only reads, for one ``with`` block, as :meth:`read` does.
+
+        Raises:
+            StorageError: the database failed.
+        """
         try:
             with self._engine.execution_options(**{READS: True}).begin() as connection:
-                return work(connection)
+                yield connection
         except SQLAlchemyError as error:
             raise self._failed(error) from None
 

@@ -1,0 +1,84 @@
+"""Tickets that the AC's database takes: rows, number and audit on the disk before each answer.
+
+    python bench/issuing.py [--seconds 5] [--clients 1 16 64]
+
+So many clients issue without a pause, each waiting for its answer before it asks again, in one process.
+Nothing is decided and nothing signed: what is measured is the storage. "One each" does the same with one
+commit for every ticket. PostgreSQL is a server of our own with fsync, on this machine. A rate counts the
+clock's seconds, since what is waited for is the disk; the latency of an answer is given as its median and
+its 99th percentile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
+from issuing import made
+from postgres import PostgreSQL, program
+
+from twoway.ac import AuditLog, Database
+from twoway.ac.storage import DatabaseAddress, database
+from twoway.ac.tickets import TicketRecords
+
+
+async def issue(records: TicketRecords, until: float, latencies: list[float]) -> None:
+    while (begin := time.perf_counter()) < until:
+        now = datetime.now(UTC)
+        await records.issue(made(now=now), now=now)
+        latencies.append(time.perf_counter() - begin)
+
+
+async def measure(address: DatabaseAddress, clients: int, seconds: float) -> tuple[float, list[float]]:
+    opened = Database(address)
+    records = TicketRecords(opened, AuditLog(opened))
+    warm: list[float] = []
+    await issue(records, time.perf_counter() + 0.5, warm)
+    latencies: list[float] = []
+    begin = time.perf_counter()
+    await asyncio.gather(*(issue(records, begin + seconds, latencies) for _ in range(clients)))
+    elapsed = time.perf_counter() - begin
+    opened.close()
+    return len(latencies) / elapsed, latencies
+
+
+def row(kind: str, address: DatabaseAddress, clients: int, seconds: float, batch: int) -> None:
+    database.BATCH_WORKS = batch
+    rate, latencies = asyncio.run(measure(address, clients, seconds))
+    middle, worst = statistics.median(latencies), statistics.quantiles(latencies, n=100)[98]
+    commits = "one each" if batch == 1 else "shared"
+    print(f"| {kind} | {clients} | {commits} | {rate:,.0f} | {middle * 1e3:.2f} | {worst * 1e3:.2f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64])
+    arguments = parser.parse_args()
+    server = Path(program("postgres")).parts[-3]
+    print(f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, ", end="")
+    print(f"SQLite {sqlite3.sqlite_version}, PostgreSQL {server}, {arguments.seconds:g} s each\n")
+    print("| database | clients | commits | tickets/s | p50 ms | p99 ms |")
+    print("|---|---|---|---|---|---|")
+    shared = database.BATCH_WORKS
+    with tempfile.TemporaryDirectory() as folder, PostgreSQL(durable=True) as postgresql:
+        for clients in arguments.clients:
+            for batch in (1, shared):
+                path = Path(folder) / f"{clients}-{batch}.sqlite"
+                row("SQLite", path, clients, arguments.seconds, batch)
+                row("PostgreSQL", postgresql.new_database(), clients, arguments.seconds, batch)
+
+
+if __name__ == "__main__":
+    main()
