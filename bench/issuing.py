@@ -6,7 +6,7 @@ So many clients issue without a pause, each waiting for its answer before it ask
 Nothing is decided and nothing signed: what is measured is the storage. "One each" does the same with one
 commit for every ticket. PostgreSQL is a server of our own with fsync, on this machine. A rate counts the
 clock's seconds, since what is waited for is the disk; the latency of an answer is given as its median and
-its 99th percentile.
+its 99th percentile. "Our CPU" is this process's, without the server's.
 """
 
 from __future__ import annotations
@@ -40,25 +40,26 @@ async def issue(records: TicketRecords, until: float, latencies: list[float]) ->
         latencies.append(time.perf_counter() - begin)
 
 
-async def measure(address: DatabaseAddress, clients: int, seconds: float) -> tuple[float, list[float]]:
+async def measure(address: DatabaseAddress, clients: int, seconds: float) -> tuple[float, float, list[float]]:
     opened = Database(address)
     records = TicketRecords(opened, AuditLog(opened))
     warm: list[float] = []
     await issue(records, time.perf_counter() + 0.5, warm)
     latencies: list[float] = []
-    begin = time.perf_counter()
+    begin, worked = time.perf_counter(), time.process_time()
     await asyncio.gather(*(issue(records, begin + seconds, latencies) for _ in range(clients)))
-    elapsed = time.perf_counter() - begin
+    elapsed, worked = time.perf_counter() - begin, time.process_time() - worked
     opened.close()
-    return len(latencies) / elapsed, latencies
+    return len(latencies) / elapsed, worked / len(latencies), latencies
 
 
 def row(kind: str, address: DatabaseAddress, clients: int, seconds: float, batch: int) -> None:
     database.BATCH_WORKS = batch
-    rate, latencies = asyncio.run(measure(address, clients, seconds))
+    rate, worked, latencies = asyncio.run(measure(address, clients, seconds))
     middle, worst = statistics.median(latencies), statistics.quantiles(latencies, n=100)[98]
     commits = "one each" if batch == 1 else "shared"
-    print(f"| {kind} | {clients} | {commits} | {rate:,.0f} | {middle * 1e3:.2f} | {worst * 1e3:.2f} |", flush=True)
+    figures = f"{rate:,.0f} | {middle * 1e3:.2f} | {worst * 1e3:.2f} | {worked * 1e3:.2f}"
+    print(f"| {kind} | {clients} | {commits} | {figures} |", flush=True)
 
 
 def main() -> None:
@@ -68,9 +69,10 @@ def main() -> None:
     arguments = parser.parse_args()
     server = Path(program("postgres")).parts[-3]
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, ", end="")
-    print(f"SQLite {sqlite3.sqlite_version}, PostgreSQL {server}, {arguments.seconds:g} s each\n")
-    print("| database | clients | commits | tickets/s | p50 ms | p99 ms |")
-    print("|---|---|---|---|---|---|")
+    print(f"SQLite {sqlite3.sqlite_version}, PostgreSQL {server}, {arguments.seconds:g} s each")
+    print(f"load when it began: {os.getloadavg()[0]:.1f}\n")
+    print("| database | clients | commits | tickets/s | p50 ms | p99 ms | our CPU ms each |")
+    print("|---|---|---|---|---|---|---|")
     shared = database.BATCH_WORKS
     with tempfile.TemporaryDirectory() as folder, PostgreSQL(durable=True) as postgresql:
         for clients in arguments.clients:

@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
+from typing import Self
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Column, Integer, MetaData, Table, event, func, insert, select, text, update
 
 from twoway.ac import Database
-from twoway.ac.storage import UTCDateTime, tables
+from twoway.ac.storage import UTCDateTime, engines, tables
 from twoway.errors import ConfigurationError, StorageError
 
 CLOCK = Table("clock", MetaData(), Column("id", Integer, primary_key=True), Column("at", UTCDateTime))
@@ -49,18 +50,19 @@ class Gate:
 
     def __init__(self, database: Database) -> None:
         self._entered, self._opened = threading.Event(), threading.Event()
-        self._task = asyncio.ensure_future(database.run(self._work))
+        self.task = asyncio.ensure_future(database.run(self._work))
 
     def _work(self, connection: object) -> None:
         self._entered.set()
         assert self._opened.wait(20)
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._entered.wait, 20)
+        return self
 
     async def __aexit__(self, *_: object) -> None:
         self._opened.set()
-        await self._task
+        await asyncio.wait({self.task})
 
 
 # --- tables -----------------------------------------------------------------------------------------
@@ -322,6 +324,45 @@ def test_two_replicas_write_in_turns(database, address, clock):
         other.close()
     assert sorted(seen[0] + seen[1]) == list(range(100))
     assert all(before < after for one in seen for before, after in pairwise(one))
+
+
+def test_a_writer_does_not_wait_for_ever_for_another_replica(address, monkeypatch):
+    monkeypatch.setattr(engines, "_WAIT_SECONDS", 1)
+    one, other = Database(address), Database(address)
+    try:
+        one.transact(CLOCK.create)
+
+        async def both():
+            async with Gate(one):
+                with pytest.raises(StorageError):
+                    await other.run(put(NOON))
+            await other.run(put(NOON))
+
+        asyncio.run(both())
+        assert times(one) == [NOON]
+    finally:
+        one.close()
+        other.close()
+
+
+def test_a_replica_that_hangs_in_a_transaction_is_cut_off(postgresql, monkeypatch):
+    monkeypatch.setattr(engines, "_ABANDONED_SECONDS", 1)
+    address = postgresql.new_database()
+    hangs, other = Database(address), Database(address)
+    try:
+        hangs.transact(CLOCK.create)
+
+        async def both():
+            async with Gate(hangs) as hanging:
+                await other.run(put(NOON))
+            with pytest.raises(StorageError):
+                await hanging.task
+
+        asyncio.run(both())
+        assert times(other) == [NOON]
+    finally:
+        hangs.close()
+        other.close()
 
 
 def test_a_server_that_cut_the_connections_is_met_again(postgresql):

@@ -36,6 +36,10 @@ CUT_EVERY = 64
 _CHUNK_ROWS = 1_000
 """Rows that are fetched together where all are read."""
 
+# Built once: every decision runs them.
+_INSERT = insert(tables.audit)
+_LAST = select(tables.audit.c.id, tables.audit.c.hash).order_by(tables.audit.c.id.desc()).limit(1)
+
 
 @dataclass(frozen=True)
 class ChainEnd:
@@ -82,9 +86,8 @@ class AuditLog:
         row_id, before = _end(connection)
         row_id += 1
         text = _text(entry)
-        connection.execute(
-            insert(tables.audit).values(id=row_id, entry=text, hash=_chained(before, text)),
-        )
+        row = {"id": row_id, "entry": text, "hash": _chained(before, text)}
+        connection.execute(_INSERT, row)
         if row_id % CUT_EVERY == 0:
             self._cut(connection, row_id - self._rows)
 
@@ -177,9 +180,7 @@ def _cut_of(connection: Connection) -> tuple[int, bytes]:
 
 def _end(connection: Connection) -> tuple[int, bytes]:
     """Return number and hash of the last row."""
-    row = connection.execute(
-        select(tables.audit.c.id, tables.audit.c.hash).order_by(tables.audit.c.id.desc()).limit(1)
-    ).first()
+    row = connection.execute(_LAST).first()
     return _cut_of(connection) if row is None else (row.id, row.hash)
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, delete, func, insert, select, update
 
 from twoway.ac import generation
 from twoway.ac.audit import AuditLog
@@ -42,6 +42,24 @@ EVERYBODY = "*"
 
 _row = tables.ticket.c
 _change = tables.revocation_change.c
+
+# What every ticket needs is built once: SQLAlchemy takes longer to build a statement than to run it.
+_INSERT_TICKET = insert(tables.ticket)
+_NEXT_NUMBER = (
+    update(tables.counter)
+    .where(tables.counter.c.name == "ticket")
+    .values(
+        value=case(
+            (tables.counter.c.value >= bindparam("at_least"), tables.counter.c.value + 1),
+            else_=bindparam("at_least"),
+        )
+    )
+    .returning(tables.counter.c.value)
+)
+_ANY_REVOKED = select(tables.revoked_credential.c.digest).where(
+    (tables.revoked_credential.c.digest == bindparam("certificate"))
+    | (tables.revoked_credential.c.digest == bindparam("key"))
+)
 
 
 @dataclass(frozen=True)
@@ -180,7 +198,7 @@ class TicketRecords:
         self._make_room(connection, now)
         record, entry, answer = make(_next_number(connection, now))
         _refuse_revoked(connection, record)
-        connection.execute(insert(tables.ticket).values(**vars(record)))
+        connection.execute(_INSERT_TICKET, vars(record))
         self._audit.append(connection, entry)
         self._since += 1
         return answer
@@ -277,21 +295,13 @@ def _record(row: Row[Any]) -> TicketRecord:
 def _next_number(connection: Connection, now: datetime) -> int:
     """Draw a ticket's number: higher than all before, and at least the time in microseconds."""
     at_least = round((now - datetime.fromtimestamp(0, UTC)) / timedelta(microseconds=1))
-    value = tables.counter.c.value
-    drawing = (
-        update(tables.counter)
-        .where(tables.counter.c.name == "ticket")
-        .values(value=case((value >= at_least, value + 1), else_=at_least))
-        .returning(value)
-    )
-    return int(connection.execute(drawing).scalar_one())
+    return int(connection.execute(_NEXT_NUMBER, {"at_least": at_least}).scalar_one())
 
 
 def _refuse_revoked(connection: Connection, record: TicketRecord) -> None:
     """Look within the transaction: an association may be older than the revocation of its certificate."""
-    digests = [digest for digest in (record.certificate_sha256, record.holder_key) if digest is not None]
-    revoked = tables.revoked_credential.c.digest
-    if digests and connection.execute(select(revoked).where(revoked.in_(digests))).first():
+    digests = {"certificate": record.certificate_sha256, "key": record.holder_key}
+    if connection.execute(_ANY_REVOKED, digests).first():
         raise HolderRevoked("the certificate or the key was revoked", where=record.requester)
 
 
