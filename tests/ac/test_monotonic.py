@@ -21,7 +21,8 @@ from issuing import NOON, issue_one
 
 from twoway.ac import AuditLog, Database, TicketRecord
 from twoway.ac.audit import verify_audit
-from twoway.ac.tickets import TicketRecords, read_changes, read_live, read_revoked
+from twoway.ac.revocation_changes import read_changes
+from twoway.ac.tickets import TicketRecords, read_live, read_revoked
 
 REPLICAS = st.integers(0, 1)
 NAMES = st.sampled_from(["a", "b", "c"])

@@ -12,9 +12,9 @@ import pytest
 from issuing import CERTIFICATE, HOLDER, KEY, METER, NOON, issue_one, made
 from sqlalchemy import delete, func, select, text
 
-from twoway.ac import AuditLog, Database, Outcome, generation
-from twoway.ac import tickets as module
+from twoway.ac import AuditLog, Database, Outcome, generation, revocation_changes
 from twoway.ac.audit import verify_audit
+from twoway.ac.revocation_changes import read_changes
 from twoway.ac.storage import tables
 from twoway.ac.tickets import (
     EXPIRY_MARGIN,
@@ -23,7 +23,6 @@ from twoway.ac.tickets import (
     TicketRecords,
     find_ticket,
     is_credential_revoked,
-    read_changes,
     read_live,
     read_revoked,
 )
@@ -136,6 +135,16 @@ async def test_the_capacity_counts_what_was_issued_before_this_process(database,
         await issue_one(records)
     with pytest.raises(StorageError, match="no room"):
         await issue_one(TicketRecords(database, AuditLog(database), capacity=3))
+
+
+async def test_while_there_is_no_room_requests_do_not_make_it_count_each_time(database):
+    records = TicketRecords(database, AuditLog(database), capacity=1)
+    await issue_one(records, expires_at=NOON)
+    full = NOON + EXPIRY_MARGIN - timedelta(milliseconds=1)
+    for moment in (full, full + timedelta(milliseconds=999)):  # expired since, and not looked at again yet
+        with pytest.raises(StorageError, match="no room"):
+            await issue_one(records, now=moment)
+    await issue_one(records, now=full + timedelta(seconds=1))
 
 
 # --- revoking ---------------------------------------------------------------------------------------
@@ -272,7 +281,7 @@ async def test_changes_are_numbered_for_each_who_may_see_them(database, records)
 
 
 async def test_the_numbers_go_on_when_old_changes_are_forgotten(database, records, monkeypatch):
-    monkeypatch.setattr(module, "HISTORY_ROWS", 3)
+    monkeypatch.setattr(revocation_changes, "HISTORY_ROWS", 3)
     for _ in range(7):
         record = await issue_one(records)
         await records.revoke(record.ticket_id, reason="lost", now=LATER)

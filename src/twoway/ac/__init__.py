@@ -17,9 +17,10 @@ from twoway.ac.decisions import Answer, AuditEntry, Grant, Outcome, Refusal
 from twoway.ac.directory import Directory, Entity, compile_directory
 from twoway.ac.registry import Registry
 from twoway.ac.resources import TokenResource
+from twoway.ac.revocation_changes import RevocationChange
 from twoway.ac.service import TokenService
 from twoway.ac.storage import Database, DatabaseAddress, parse_address
-from twoway.ac.tickets import HolderRevoked, RevocationChange, TicketRecord, TicketRecords
+from twoway.ac.tickets import HolderRevoked, TicketRecord, TicketRecords
 
 __all__ = [
     "ACConfig",

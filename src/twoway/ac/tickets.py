@@ -7,14 +7,12 @@ copy does not give yesterday's numbers again, which publishers would take for ol
 back does not lower it.
 
 A revocation is never undone. The list of revoked tickets is the rows that were revoked and not yet
-removed; removing an expired one is a change of that list like adding one, and only :meth:`prune` does it.
-Every change is kept, up to :data:`HISTORY_ROWS` of them, in its order and with the numbers that it has for
-those who may see it (RFC 9770 section 6.2), which are therefore the same at each replica.
+removed; removing an expired one is a change of that list like adding one (``ac/revocation_changes.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -24,24 +22,21 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, delete, 
 from twoway.ac import generation
 from twoway.ac.audit import AuditLog
 from twoway.ac.decisions import AuditEntry, Outcome
+from twoway.ac.revocation_changes import write_changes
 from twoway.ac.storage import Database, tables
 from twoway.errors import RefusedError, StorageError
 
 T = TypeVar("T")
 
-HISTORY_ROWS = 10_000
-"""Changes of the list that are kept for diff queries. Who has missed more asks for the whole list."""
 DEFAULT_CAPACITY = 1_000_000
 """Tickets that are kept at once: 1,500 a second for ten minutes each, and some 400 MB of disk."""
 PRUNE_EVERY = 4_096
 """Tickets that this process issues between two counts of all of them."""
+RECOUNT_INTERVAL = timedelta(seconds=1)
+"""How often they are counted while there is no room: requests that are refused must not cost more."""
 EXPIRY_MARGIN = timedelta(minutes=5)
 """How long an expired ticket stays: a publisher whose clock is that much behind still honours it."""
-EVERYBODY = "*"
-"""Whom every change of the list concerns. No identity is written like this."""
-
 _row = tables.ticket.c
-_change = tables.revocation_change.c
 
 # What every ticket needs is built once: SQLAlchemy takes longer to build a statement than to run it.
 _INSERT_TICKET = insert(tables.ticket)
@@ -94,26 +89,6 @@ class TicketRecord:
     """Why."""
 
 
-@dataclass(frozen=True)
-class RevocationChange:
-    """One change of the list of revoked tickets."""
-
-    number: int
-    """Changes before this one."""
-    added: bool
-    """Whether the ticket came onto the list; else it has expired and left it."""
-    token_hash: bytes
-    """Which ticket."""
-    requester: str
-    """Its holder."""
-    audience: str
-    """Its publisher."""
-    requester_number: int
-    """Changes before this one that concerned the holder, as the holder or the audience of a ticket."""
-    audience_number: int
-    """The same of the audience."""
-
-
 class HolderRevoked(RefusedError):
     """The certificate or the key that the ticket would be bound to was revoked."""
 
@@ -131,9 +106,10 @@ class TicketRecords:
         self._database = database
         self._audit = audit
         self._capacity = capacity
-        # Counted now and then, since counting reads them all. Both belong to the database's thread.
-        self._counted: int | None = None
-        self._since = 0
+        # Counted now and then, since counting reads them all. They belong to the database's thread.
+        self._kept = 0
+        self._since = PRUNE_EVERY
+        self._counted_at = datetime.fromtimestamp(0, UTC)
 
     async def issue(self, make: Callable[[int], tuple[TicketRecord, AuditEntry, T]], *, now: datetime) -> T:
         """Make a ticket with the next number; its rows are on the disk when this returns.
@@ -201,27 +177,27 @@ class TicketRecords:
         connection.execute(_INSERT_TICKET, vars(record))
         self._audit.append(connection, entry)
         self._since += 1
+        self._kept += 1
         return answer
 
     def _make_room(self, connection: Connection, now: datetime) -> None:
         """Refuse beyond the capacity, which counts what other replicas issue, though not at once."""
-        if self._counted is None or self._since >= PRUNE_EVERY:
+        if self._since >= PRUNE_EVERY:
             self._prune(connection, now)
-        if (self._counted or 0) + self._since >= self._capacity:
+        if self._kept >= self._capacity and not timedelta() <= now - self._counted_at < RECOUNT_INTERVAL:
             self._prune(connection, now)
-            if (self._counted or 0) >= self._capacity:
-                raise StorageError(
-                    "there is no room for another ticket",
-                    remedy="wait until some have expired, or allow more",
-                )
+        if self._kept >= self._capacity:
+            raise StorageError(
+                "there is no room for another ticket", remedy="wait until some have expired, or allow more"
+            )
 
     def _prune(self, connection: Connection, now: datetime) -> int:
         over = _row.expires_at <= now - EXPIRY_MARGIN
         listed = connection.execute(select(tables.ticket).where(over & _row.revoked_at.is_not(None)))
-        _write_changes(connection, map(_record, listed.all()), added=False)
+        write_changes(connection, map(_parties, listed), added=False)
         removed = connection.execute(delete(tables.ticket).where(over)).rowcount
-        self._counted = connection.execute(select(func.count()).select_from(tables.ticket)).scalar_one()
-        self._since = 0
+        self._kept = connection.execute(select(func.count()).select_from(tables.ticket)).scalar_one()
+        self._since, self._counted_at = 0, now
         return removed
 
     async def _revoke(
@@ -247,7 +223,7 @@ class TicketRecords:
             update(tables.ticket).where(condition).values(revoked_at=now, revocation_reason=reason)
         )
         revoked = [replace(_record(row), revoked_at=now, revocation_reason=reason) for row in found]
-        _write_changes(connection, revoked, added=True)
+        write_changes(connection, map(_parties, revoked), added=True)
         for record in revoked:
             self._audit.append(connection, _revocation_entry(record, reason, now))
         return revoked
@@ -269,14 +245,6 @@ def read_revoked(connection: Connection) -> list[TicketRecord]:
     return _select(connection, _row.revoked_at.is_not(None))
 
 
-def read_changes(connection: Connection, after: int = -1) -> list[RevocationChange]:
-    """Return the changes of that list that are kept, oldest first: those numbered higher than ``after``."""
-    rows = connection.execute(
-        select(tables.revocation_change).where(_change.number > after).order_by(_change.number)
-    )
-    return [RevocationChange(**row._mapping) for row in rows]
-
-
 def is_credential_revoked(connection: Connection, digest: bytes) -> bool:
     """Whether a certificate or key was revoked, by its SHA-256."""
     revoked = tables.revoked_credential.c.digest
@@ -290,6 +258,10 @@ def _select(connection: Connection, condition: ColumnElement[bool]) -> list[Tick
 
 def _record(row: Row[Any]) -> TicketRecord:
     return TicketRecord(**row._mapping)
+
+
+def _parties(ticket: TicketRecord | Row[Any]) -> tuple[bytes, str, str]:
+    return ticket.token_hash, ticket.requester, ticket.audience
 
 
 def _next_number(connection: Connection, now: datetime) -> int:
@@ -311,46 +283,6 @@ def _remember_credential(connection: Connection, digest: bytes, reason: str, now
             insert(tables.revoked_credential).values(digest=digest, revoked_at=now, reason=reason)
         )
         generation.advance(connection)
-
-
-def _write_changes(connection: Connection, records: Iterable[TicketRecord], *, added: bool) -> None:
-    """Write a change of the list for each ticket, remove the oldest, and raise the generation."""
-    newest = None
-    for record in records:
-        newest = _count(connection, EVERYBODY)
-        requester_number = _count(connection, record.requester)
-        connection.execute(
-            insert(tables.revocation_change).values(
-                number=newest,
-                added=added,
-                token_hash=record.token_hash,
-                requester=record.requester,
-                audience=record.audience,
-                requester_number=requester_number,
-                # Who holds a ticket for itself is one party, whom the change concerns once.
-                audience_number=requester_number
-                if record.audience == record.requester
-                else _count(connection, record.audience),
-            )
-        )
-    if newest is not None:
-        connection.execute(delete(tables.revocation_change).where(_change.number <= newest - HISTORY_ROWS))
-        generation.advance(connection)
-
-
-def _count(connection: Connection, party: str) -> int:
-    """Count a change for ``party`` and return how many there were before."""
-    count = tables.revocation_count
-    changes = connection.execute(
-        update(count)
-        .where(count.c.party == party)
-        .values(changes=count.c.changes + 1)
-        .returning(count.c.changes)
-    ).scalar()
-    if changes is None:
-        connection.execute(insert(count).values(party=party, changes=1))
-        return 0
-    return int(changes) - 1
 
 
 def _revocation_entry(record: TicketRecord, reason: str, now: datetime) -> AuditEntry:
