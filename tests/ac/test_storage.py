@@ -327,8 +327,9 @@ def test_two_replicas_write_in_turns(database, address, clock):
 
 
 def test_a_writer_does_not_wait_for_ever_for_another_replica(address, monkeypatch):
+    one = Database(address)
     monkeypatch.setattr(engines, "_WAIT_SECONDS", 1)
-    one, other = Database(address), Database(address)
+    other = Database(address)
     try:
         one.transact(CLOCK.create)
 
@@ -346,9 +347,10 @@ def test_a_writer_does_not_wait_for_ever_for_another_replica(address, monkeypatc
 
 
 def test_a_replica_that_hangs_in_a_transaction_is_cut_off(postgresql, monkeypatch):
-    monkeypatch.setattr(engines, "_ABANDONED_SECONDS", 1)
     address = postgresql.new_database()
-    hangs, other = Database(address), Database(address)
+    other = Database(address)
+    monkeypatch.setattr(engines, "_ABANDONED_SECONDS", 1)
+    hangs = Database(address)
     try:
         hangs.transact(CLOCK.create)
 
