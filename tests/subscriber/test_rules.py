@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,8 +12,11 @@ from small_pki import NOW, small_pki
 from twoway.errors import PeerError, RefusedError, TwowayError
 from twoway.identity import PSKIdentity, RawPublicKeyIdentity, Unauthenticated, X509Identity
 from twoway.subscriber import ACReference
+from twoway.subscriber.audience import Audience
+from twoway.subscriber.instant import Instant
 from twoway.subscriber.rules import (
     Ask,
+    check_command,
     excerpt,
     refusal_untrusted,
     require_ac,
@@ -29,7 +33,7 @@ OTHER_PUBLISHER = PKI.publisher_rsa.identity
 OWN = PKI.subscriber.identity
 AC = ACReference(uri="coaps://127.0.0.1:5684/token", identity=PKI.ac.uri)
 READ_POWER = Scope((("/power", Method.GET),))
-ASK = Ask(PUBLISHER, "/power", READ_POWER, OWN.spki, asked_at=NOW)
+ASK = Ask(Audience.proved(PUBLISHER), "/power", READ_POWER, OWN, asked_at=Instant(NOW, 0.0))
 GRANT = TokenResponse(access_token=b"a ticket", expires_in=600, rs_cnf_spki=PUBLISHER.spki, ace_profile=1)
 
 
@@ -99,7 +103,7 @@ class TestHints:
     GOOD = CreationHints(as_uri=AC.uri, audience=PUBLISHER.uri)
 
     def test_a_hint_at_the_configured_ac_is_followed(self):
-        assert require_hints(self.GOOD, ac=AC, publisher=PUBLISHER) is AC
+        assert require_hints(self.GOOD, ac=AC, publisher=Audience.proved(PUBLISHER)) is AC
 
     @pytest.mark.parametrize(
         ("hinted", "configured"),
@@ -112,7 +116,7 @@ class TestHints:
     )
     def test_equal_uris_are_equal_however_they_are_written(self, hinted: str, configured: str):
         ac = replace(AC, uri=configured)
-        require_hints(replace(self.GOOD, as_uri=hinted), ac=ac, publisher=PUBLISHER)
+        require_hints(replace(self.GOOD, as_uri=hinted), ac=ac, publisher=Audience.proved(PUBLISHER))
 
     @pytest.mark.parametrize(
         "evil",
@@ -143,26 +147,26 @@ class TestHints:
         with pytest.raises(
             RefusedError, match=r"the configured one is coaps://127\.0\.0\.1:5684/token"
         ) as raised:
-            require_hints(replace(self.GOOD, as_uri=evil), ac=AC, publisher=PUBLISHER)
+            require_hints(replace(self.GOOD, as_uri=evil), ac=AC, publisher=Audience.proved(PUBLISHER))
         assert str(raised.value).isprintable()
         assert len(str(raised.value)) < 700
 
     @pytest.mark.parametrize("evil", [OTHER_PUBLISHER.uri, AC.identity, "", PUBLISHER.uri + "/", "\ud800"])
     def test_a_hint_with_somebody_elses_name_as_audience_is_refused(self, evil: str):
         with pytest.raises(RefusedError, match="asks for a ticket for somebody else"):
-            require_hints(replace(self.GOOD, audience=evil), ac=AC, publisher=PUBLISHER)
+            require_hints(replace(self.GOOD, audience=evil), ac=AC, publisher=Audience.proved(PUBLISHER))
 
     def test_a_hint_without_an_audience_means_the_publisher_that_was_proved(self):
-        require_hints(replace(self.GOOD, audience=None), ac=AC, publisher=PUBLISHER)
+        require_hints(replace(self.GOOD, audience=None), ac=AC, publisher=Audience.proved(PUBLISHER))
 
     @pytest.mark.parametrize("hints", [None, CreationHints(), CreationHints(audience=PUBLISHER.uri)])
     def test_a_publisher_that_does_not_say_where_is_not_guessed_about(self, hints: CreationHints | None):
         with pytest.raises(RefusedError, match="does not say from which AC"):
-            require_hints(hints, ac=AC, publisher=PUBLISHER)
+            require_hints(hints, ac=AC, publisher=Audience.proved(PUBLISHER))
 
     def test_without_a_configured_ac_no_hint_is_followed(self):
         with pytest.raises(RefusedError, match=r"no AC to get one from; write an ac\.toml"):
-            require_hints(self.GOOD, ac=None, publisher=PUBLISHER)
+            require_hints(self.GOOD, ac=None, publisher=Audience.proved(PUBLISHER))
 
 
 class TestGrant:
@@ -174,13 +178,13 @@ class TestGrant:
         ticket = self.take(GRANT)
         assert ticket.encoded == b"a ticket"
         assert ticket.scope == READ_POWER
-        assert ticket.expires_at == NOW + timedelta(seconds=600)
-        assert ticket.renew_at == NOW + timedelta(seconds=480)
+        assert ticket.asked_at == ASK.asked_at
+        assert ticket.lifetime == timedelta(seconds=600)
         assert "a ticket" not in repr(ticket)
 
     def test_a_publisher_of_the_right_authority_with_another_key_is_refused(self):
         impostor = PKI.ca.mint("impostor", hosts=["127.0.0.1"]).identity
-        ask = replace(ASK, publisher=replace(impostor, uri=PUBLISHER.uri))
+        ask = replace(ASK, audience=Audience.proved(replace(impostor, uri=PUBLISHER.uri)))
         with pytest.raises(PeerError, match="is not the one that this publisher proved"):
             self.take(GRANT, ask)
 
@@ -190,7 +194,7 @@ class TestGrant:
             self.take(mixed_up)
 
     def test_an_rsa_publisher_is_known_by_its_key_too(self):
-        ask = replace(ASK, publisher=OTHER_PUBLISHER)
+        ask = replace(ASK, audience=Audience.proved(OTHER_PUBLISHER))
         assert self.take(replace(GRANT, rs_cnf_spki=OTHER_PUBLISHER.spki), ask).encoded == b"a ticket"
 
     def test_an_answer_that_does_not_say_the_publishers_key_is_refused(self):
@@ -251,27 +255,45 @@ class TestGrant:
 
 class TestRefusal:
     def refusal(self, payload: bytes, content_format: int | None = 19) -> TwowayError:
-        return refusal_untrusted(payload, content_format, "4.00 Bad Request", ac=AC)
+        return refusal_untrusted(payload, content_format, "4.00 Bad Request", ask=ASK, ac=AC)
 
     def test_the_acs_words_are_passed_on(self):
         said = TokenError(ErrorCode.INVALID_SCOPE, "denied by the policy region-only").encode()
         error = self.refusal(said)
         assert isinstance(error, RefusedError)
-        assert (
-            str(error)
-            == f"{AC.identity}: the AC refuses a ticket (invalid_scope): denied by the policy region-only"
+        assert (error.where, error.what) == (
+            AC.identity,
+            "the AC refuses a ticket (invalid_scope): denied by the policy region-only",
         )
+
+    @pytest.mark.parametrize(
+        "code", [ErrorCode.INVALID_SCOPE, ErrorCode.UNAUTHORIZED_CLIENT, ErrorCode.INVALID_CLIENT]
+    )
+    def test_who_is_refused_is_told_the_command_that_says_why(self, code: ErrorCode):
+        command = (
+            f"twoway ac check CONFIG --subscriber {OWN.uri} --publisher {PUBLISHER.uri} "
+            "--resource /power --action GET"
+        )
+        error = self.refusal(TokenError(code).encode())
+        assert error.remedy == f"ask the operator of the AC to run: {command}"
+
+    def test_a_fault_of_the_request_is_not_blamed_on_the_policies(self):
+        assert self.refusal(TokenError(ErrorCode.INVALID_REQUEST).encode()).remedy is None
+
+    def test_a_resource_cannot_add_a_word_to_the_command(self):
+        command = check_command(OWN.uri, PUBLISHER.uri, "/a b;rm -r?x='y")
+        assert shlex.split(command)[8:10] == ["--resource", "/a b;rm -r?x='y"]
 
     def test_a_refusal_without_words_still_says_why(self):
         error = self.refusal(TokenError(ErrorCode.UNAUTHORIZED_CLIENT).encode())
-        assert str(error).endswith("(unauthorized_client)")
+        assert error.what.endswith("(unauthorized_client)")
 
     def test_words_that_would_write_over_the_screen_are_made_harmless(self):
         error = self.refusal(
             TokenError(ErrorCode.INVALID_SCOPE, "no\x1b[2J\nTicket: granted\u202e" + "x" * 900).encode()
         )
         assert str(error).isprintable()
-        assert len(str(error)) < 400
+        assert len(error.what) < 400
 
     @pytest.mark.parametrize("payload", [b"", b"\xff", b"\xa0", b"\xa1\x18\x1e\x18\x63", b"\x80", b"no"])
     def test_an_error_that_is_none_is_the_acs_fault_not_a_refusal(self, payload: bytes):

@@ -82,6 +82,15 @@ def observe(
     ac_identity: ACIdentity = None,
     publisher: Publisher = None,
     timeout: Timeout = 30.0,
+    revocation_interval: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="Follow the AC's list of revoked tickets, and ask for it anew after so long."
+            "  [default: ask when a publisher refuses our ticket]",
+        ),
+    ] = None,
     verbose: Verbose = False,
     unsafe_key_log: UnsafeKeyLog = None,
     as_json: AsJSON = False,
@@ -96,7 +105,18 @@ def observe(
             async for reading in readings:
                 _show(reading, as_json=as_json)
 
-    _run(follow, _subscriber(folder, ac, ac_identity, timeout, unsafe_key_log, verbose=verbose))
+    _run(
+        follow,
+        _subscriber(
+            folder,
+            ac,
+            ac_identity,
+            timeout,
+            unsafe_key_log,
+            verbose=verbose,
+            revocation_interval=revocation_interval,
+        ),
+    )
 
 
 def _subscriber(
@@ -107,12 +127,14 @@ def _subscriber(
     unsafe_key_log: Path | None,
     *,
     verbose: bool,
+    revocation_interval: float | None = None,
 ) -> Subscriber:
     return Subscriber(
         StoredIdentity.load(folder),
         ac=_ac_reference(folder, ac, ac_identity),
         steps=_narrate if verbose else _keep_quiet,
         answer_timeout=timeout,
+        revocation_interval=revocation_interval,
         unsafe_key_log=None if unsafe_key_log is None else unsafe_key_log_file(unsafe_key_log),
     )
 

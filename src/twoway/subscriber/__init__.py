@@ -1,9 +1,12 @@
 """The subscriber: reads and observes publishers, and gets itself a ticket where one is needed.
 
 ``rules`` says what is believed and whom, ``wallet`` which ticket is usable when, ``exchange`` speaks
-CoAP, ``admission`` gets past a refusal, ``client`` is the library call: :class:`Subscriber`.
+CoAP, ``ac`` asks the AC, ``admission`` gets past a refusal, ``key_entrance`` into publishers without a
+certificate, ``revocation`` follows which tickets were revoked, ``client`` is the library call:
+:class:`Subscriber`.
 """
 
+from twoway.subscriber.audience import KeyedPublisher
 from twoway.subscriber.client import Subscriber
 from twoway.subscriber.reading import Reading
 from twoway.subscriber.reference import ACReference
@@ -16,12 +19,14 @@ from twoway.subscriber.steps import (
     Steps,
     TicketObtained,
     TicketPresented,
+    TicketRevoked,
 )
 
 __all__ = [
     "ACReference",
     "Handshake",
     "Hint",
+    "KeyedPublisher",
     "Reading",
     "Request",
     "Response",
@@ -30,4 +35,5 @@ __all__ = [
     "Subscriber",
     "TicketObtained",
     "TicketPresented",
+    "TicketRevoked",
 ]

@@ -1,34 +1,29 @@
 """Admission to a publisher: the way from its refusal to a ticket that it has accepted.
 
-It owns when a ticket is asked for, presented and renewed. What may be believed of an answer is decided in
-:mod:`twoway.subscriber.rules`.
+It owns when a ticket is asked for, presented, renewed and given up. What may be believed of an answer is
+decided in :mod:`twoway.subscriber.rules`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from functools import partial
+from collections.abc import Set
 from weakref import WeakKeyDictionary
 
 import aiocoap
 
 from twoway.clock import Clock
 from twoway.errors import RefusedError, TwowayError
-from twoway.identity import X509Identity
 from twoway.net import Connection
+from twoway.subscriber.ac import ACClient
+from twoway.subscriber.audience import Audience
 from twoway.subscriber.exchange import Answer, Exchange, Session
-from twoway.subscriber.reference import ACReference
-from twoway.subscriber.rules import Ask, refusal_untrusted, require_ac, require_hints, take_grant_untrusted
-from twoway.subscriber.steps import Hint, Steps, TicketObtained, TicketPresented
+from twoway.subscriber.instant import Instant
+from twoway.subscriber.rules import require_hints
+from twoway.subscriber.steps import Hint, Steps, TicketPresented, TicketRevoked
 from twoway.subscriber.wallet import HeldTicket, Wallet
-from twoway.tickets import (
-    CONTENT_FORMAT_ACE,
-    CONTENT_FORMAT_CWT,
-    Confirmation,
-    CreationHints,
-    TokenRequest,
-)
+from twoway.tickets import CONTENT_FORMAT_ACE, CONTENT_FORMAT_CWT, CreationHints, token_hash
 from twoway.trace import Trace, TraceEvent
 
 _INSUFFICIENT = (aiocoap.FORBIDDEN, aiocoap.METHOD_NOT_ALLOWED)
@@ -41,30 +36,21 @@ class Admission:
     Args:
         exchange: how to ask.
         ac: the AC that is trusted; without one every publisher that wants a ticket stays closed.
-        own_spki: the key that this subscriber proves, DER.
         clock: what lifetimes are counted by.
         tell: takes the steps.
         trace: told of renewals that failed.
     """
 
     def __init__(
-        self,
-        exchange: Exchange,
-        *,
-        ac: ACReference | None,
-        own_spki: bytes,
-        clock: Clock,
-        tell: Steps,
-        trace: Trace,
+        self, exchange: Exchange, *, ac: ACClient | None, clock: Clock, tell: Steps, trace: Trace
     ) -> None:
         self._exchange = exchange
         self._ac = ac
-        self._own_spki = own_spki
         self._clock = clock
         self._tell = tell
         self._trace = trace
         self._wallet = Wallet()
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: defaultdict[Audience, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._presented: WeakKeyDictionary[Connection, HeldTicket] = WeakKeyDictionary()
 
     def presented(self, session: Session) -> HeldTicket | None:
@@ -94,20 +80,20 @@ class Admission:
         wants_another = refusal.code in _INSUFFICIENT and tried is not None
         if not (wants_ticket or wants_another):
             return False
-        publisher = session.peer
+        audience = session.audience
         hints = self._hints_untrusted(refusal)
-        async with self._locks[publisher.uri]:
-            held = self._wallet.held(publisher, self._clock.now())
+        async with self._locks[audience]:
+            held = self._wallet.held(audience, Instant.now(self._clock))
             # A publisher that let us in before need not repeat where the AC is; if it does, it is checked.
             if hints is not None or held is None or self._ac is None:
-                ac = require_hints(hints, ac=self._ac, publisher=publisher)
-                self._tell(Hint(publisher, ac.uri, publisher.uri))
+                ac = self._checked(hints, session)
             else:
                 ac = self._ac
-            if await self._present_held(session, target, held, tried=tried):
+            may_serve = held is not None and held.permits(target) and (wants_ticket or held is not tried)
+            if held is not None and may_serve and await self._present_held(session, ac, held, tried=tried):
                 return True
             cnonce = None if hints is None else hints.cnonce
-            await self._present_new(session, target, ac, cnonce=cnonce, renewal=False)
+            await self._present_new(session, target, ac, cnonce=cnonce, replaces=None)
             return True
 
     async def keep_fresh(self, session: Session, target: str) -> None:
@@ -117,47 +103,89 @@ class Admission:
         publisher will then end what runs on the connection.
         """
         while (held := self.presented(session)) is not None and self._ac is not None:
-            await asyncio.sleep(max((held.renew_at - self._clock.now()).total_seconds(), 0.0))
+            await asyncio.sleep(held.renewal_in(Instant.now(self._clock)).total_seconds())
             if not await self._replace(session, target, held, self._ac):
                 return
 
-    async def _replace(self, session: Session, target: str, held: HeldTicket, ac: ACReference) -> bool:
+    def expunge(self, revoked: Set[bytes]) -> None:
+        """Give up the tickets that the AC lists as revoked, and the connections that they are in use on.
+
+        Args:
+            revoked: token hashes (RFC 9770 section 4).
+        """
+        for audience, _ in self._wallet.expunge(revoked):
+            self._tell(TicketRevoked(audience.uri))
+        for connection, ticket in list(self._presented.items()):
+            if token_hash(ticket.encoded) in revoked:
+                del self._presented[connection]
+                connection.close()
+
+    def _checked(self, hints: CreationHints | None, session: Session) -> ACClient:
+        """Check a hint and return the AC to ask."""
+        configured = None if self._ac is None else self._ac.reference
+        reference = require_hints(hints, ac=configured, publisher=session.audience)
+        assert self._ac is not None  # or it has raised
+        self._tell(Hint(session.peer, reference.uri, session.audience.uri))
+        return self._ac
+
+    async def _present_held(
+        self, session: Session, ac: ACClient, held: HeldTicket, *, tried: HeldTicket | None
+    ) -> bool:
+        """Use a ticket that is there already, and should be good."""
+        if held is tried:
+            return not await self._is_revoked(ac, held) and await self._present(session, held)
+        # Another task has just presented it, or this connection has not seen it: the publisher restarted, or
+        # the connection is new.
+        return self.presented(session) is held or await self._present(session, held)
+
+    async def _is_revoked(self, ac: ACClient, held: HeldTicket) -> bool:
+        """Ask the AC whether a ticket that was refused is revoked (RFC 9770 section 14.4).
+
+        A refusal can be forged, or come from a publisher that ran out of room: that is no reason to burden
+        the AC with a new ticket, and the publisher may be shown the same one again. An AC that cannot say
+        leaves that open too; the publisher decides.
+        """
+        try:
+            self.expunge(await ac.revoked())
+        except TwowayError as error:
+            self._trace(TraceEvent("list of revoked tickets not read", "subscriber", {"reason": str(error)}))
+        return not self._wallet.holds(held)
+
+    async def _replace(self, session: Session, target: str, held: HeldTicket, ac: ACClient) -> bool:
         """Have a new ticket accepted in place of ``held``; try again for as long as that lasts."""
         while True:
             try:
-                async with self._locks[session.peer.uri]:
+                async with self._locks[session.audience]:
                     # Another observation on this connection may have been quicker.
                     if self.presented(session) is held:
-                        await self._present_new(session, target, ac, cnonce=None, renewal=True)
+                        await self._present_new(session, target, ac, cnonce=None, replaces=held)
             except TwowayError as error:
-                data = {"publisher": session.peer.uri, "reason": str(error)}
+                data = {"publisher": session.audience.uri, "reason": str(error)}
                 self._trace(TraceEvent("renewal failed", "subscriber", data))
             else:
                 return True
-            pause = held.retry_after(self._clock.now())
+            pause = held.retry_after(Instant.now(self._clock))
             if pause is None:
                 return False
             await asyncio.sleep(pause.total_seconds())
 
-    async def _present_held(
-        self, session: Session, target: str, held: HeldTicket | None, *, tried: HeldTicket | None
-    ) -> bool:
-        """Use a ticket that is there already: one that another task has just presented, or that this
-        connection has not seen, since the publisher restarted or the connection is new."""
-        if held is None or held is tried or not held.is_usable(target, self._clock.now()):
-            return False
-        if self.presented(session) is held:
-            return True
-        return await self._present(session, held)
-
     async def _present_new(
-        self, session: Session, target: str, ac: ACReference, *, cnonce: bytes | None, renewal: bool
+        self,
+        session: Session,
+        target: str,
+        ac: ACClient,
+        *,
+        cnonce: bytes | None,
+        replaces: HeldTicket | None,
     ) -> None:
-        ticket = await self._obtain(session.peer, target, ac, cnonce=cnonce, renewal=renewal)
+        audience = session.audience
+        scope = self._wallet.wanted(audience, target, Instant.now(self._clock))
+        ticket = await ac.ticket(audience, target, scope, cnonce=cnonce, replaces=replaces)
+        self._wallet.put(audience, ticket)
         if not await self._present(session, ticket):
             raise RefusedError(
                 "the publisher does not accept the ticket that the AC issued for it",
-                where=session.peer.uri,
+                where=audience.uri,
                 remedy="check that it trusts this AC, and the clocks of both",
             )
 
@@ -169,41 +197,12 @@ class Admission:
             ticket.encoded,
             content_format=CONTENT_FORMAT_CWT,
         )
-        self._tell(TicketPresented(session.peer, answer.is_success, answer.code_text))
+        self._tell(TicketPresented(session.audience.uri, answer.is_success, answer.code_text))
         if answer.is_success:
             self._presented[session.connection] = ticket
         else:
-            self._wallet.drop(session.peer, ticket)
+            self._wallet.drop(session.audience, ticket)
         return answer.is_success
-
-    async def _obtain(
-        self, publisher: X509Identity, target: str, ac: ACReference, *, cnonce: bytes | None, renewal: bool
-    ) -> HeldTicket:
-        """Ask the AC for a ticket (RFC 9200 section 5.8, RFC 9201 section 3.1)."""
-        session = await self._exchange.connect(ac.uri, require=partial(require_ac, ac=ac))
-        now = self._clock.now()
-        ask = Ask(
-            publisher, target, self._wallet.wanted(publisher, target, now), self._own_spki, asked_at=now
-        )
-        request = TokenRequest(
-            audience=publisher.uri,
-            scope=ask.scope.encode(),
-            req_cnf=Confirmation.of_key(self._own_spki),
-            ace_profile_asked=True,
-            cnonce=cnonce,
-        )
-        answer = await self._exchange.post(
-            session, ac.uri, request.encode(), content_format=CONTENT_FORMAT_ACE
-        )
-        if not answer.is_success:
-            raise refusal_untrusted(answer.payload, answer.content_format, answer.code_text, ac=ac)
-        ticket = take_grant_untrusted(answer.payload, answer.content_format, ask=ask, ac=ac)
-        self._wallet.put(publisher, ticket)
-        lifetime = (ticket.expires_at - ticket.asked_at).total_seconds()
-        self._tell(
-            TicketObtained(session.peer, publisher.uri, ticket.scope, lifetime, len(ticket.encoded), renewal)
-        )
-        return ticket
 
     def _hints_untrusted(self, refusal: Answer) -> CreationHints | None:
         """Read the hints of a refusal; what is no hint is none (RFC 9200 section 5.3)."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
@@ -31,11 +31,13 @@ from twoway.dtls import DTLSConfig
 from twoway.errors import CallerError, NetworkError, PeerError, RefusedError, TwowayError
 from twoway.net import Endpoint, credential_of
 from twoway.pki import StoredIdentity
+from twoway.subscriber.ac import ACClient
 from twoway.subscriber.admission import Admission
 from twoway.subscriber.exchange import Answer, ConnectionLost, Exchange, Observation, Session, target_of_uri
 from twoway.subscriber.reading import Reading
 from twoway.subscriber.reference import ACReference
-from twoway.subscriber.rules import require_publisher, unsuccessful_untrusted
+from twoway.subscriber.revocation import RevocationWatch
+from twoway.subscriber.rules import check_command, require_publisher, unsuccessful_untrusted
 from twoway.subscriber.steps import Steps, silent
 from twoway.trace import Trace, ignore
 
@@ -65,6 +67,9 @@ class Subscriber:
         ac: the AC to get tickets from; publishers that want one stay closed without it.
         steps: told of each step after it was taken.
         answer_timeout: seconds for a handshake, and for each answer.
+        revocation_interval: seconds after which the AC is asked anew which of our tickets are revoked, while
+            anything is observed; it is also asked to tell at once. None: it is asked only when a publisher
+            refuses a ticket that should be good.
         clock: what lifetimes and certificates are judged by.
         entropy: random bytes for the handshakes.
         trace: told what happens underneath.
@@ -78,6 +83,7 @@ class Subscriber:
         ac: ACReference | None = None,
         steps: Steps = silent,
         answer_timeout: float = ANSWER_TIMEOUT,
+        revocation_interval: float | None = None,
         clock: Clock = SystemClock(),  # noqa: B008  # stateless
         entropy: Callable[[int], bytes] = os.urandom,
         trace: Trace = ignore,
@@ -87,6 +93,7 @@ class Subscriber:
         self._ac = ac
         self._steps = steps
         self._answer_timeout = answer_timeout
+        self._revocation_interval = revocation_interval
         self._clock = clock
         self._entropy = entropy
         self._trace = trace
@@ -114,15 +121,14 @@ class Subscriber:
             context = await open_context(endpoint, client_config=lambda _host, _port: config)
             opened.push_async_callback(context.shutdown)
             opened.push_async_callback(self._stop_keepers)
-            self._exchange = Exchange(context, answer_timeout=self._answer_timeout, tell=self._steps)
-            self._admission = Admission(
-                self._exchange,
-                ac=self._ac,
-                own_spki=self._identity.identity.spki,
-                clock=self._clock,
-                tell=self._steps,
-                trace=self._trace,
+            self._exchange = Exchange(
+                context, answer_timeout=self._answer_timeout, clock=self._clock, tell=self._steps
             )
+            ac = self._ac_client()
+            self._admission = Admission(
+                self._exchange, ac=ac, clock=self._clock, tell=self._steps, trace=self._trace
+            )
+            self._watch = self._revocation_watch(ac)
             self._closing = opened.pop_all()
         return self
 
@@ -132,6 +138,19 @@ class Subscriber:
         closing, self._closing = self._closing, None
         if closing is not None:
             await closing.aclose()
+
+    def _ac_client(self) -> ACClient | None:
+        if self._ac is None:
+            return None
+        own = self._identity.identity
+        return ACClient(self._exchange, self._ac, own=own, clock=self._clock, tell=self._steps)
+
+    def _revocation_watch(self, ac: ACClient | None) -> RevocationWatch | None:
+        if ac is None or self._revocation_interval is None:
+            return None
+        return RevocationWatch(
+            ac, interval=self._revocation_interval, take=self._admission.expunge, trace=self._trace
+        )
 
     async def read(self, uri: str, *, publisher: str | None = None) -> Reading:
         """Read a resource once; get and present a ticket if its publisher wants one.
@@ -233,14 +252,15 @@ class Subscriber:
             if await self._admission.overcome(session, target_of_uri(uri), observation.first, tried=tried):
                 observation = await self._exchange.observe(session, uri)
             if not observation.first.is_success:
-                raise self._refusal(uri, observation.first)
+                raise self._refusal(session, uri, observation.first)
             return session, observation
 
         session, observation = await self._on_connection(uri, publisher, register)
         keeper = asyncio.create_task(self._admission.keep_fresh(session, target_of_uri(uri)))
         self._keepers.add(keeper)
         try:
-            yield session, observation
+            with nullcontext() if self._watch is None else self._watch.following():
+                yield session, observation
         finally:
             self._keepers.discard(keeper)
             keeper.cancel()
@@ -269,7 +289,7 @@ class Subscriber:
 
     def _reading_untrusted(self, session: Session, uri: str, answer: Answer) -> Reading:
         if not answer.is_success:
-            raise self._refusal(uri, answer)
+            raise self._refusal(session, uri, answer)
         return Reading.parse_untrusted(
             answer.payload,
             answer.content_format,
@@ -278,13 +298,15 @@ class Subscriber:
             uri=uri,
         )
 
-    def _refusal(self, uri: str, answer: Answer) -> TwowayError:
+    def _refusal(self, session: Session, uri: str, answer: Answer) -> TwowayError:
+        own = self._identity.identity.uri
         return unsuccessful_untrusted(
             answer.payload,
             answer.content_format,
             answer.code_text,
             uri=uri,
             forbidden=answer.code in _NOT_ALLOWED,
+            check=None if self._ac is None else check_command(own, session.audience.uri, target_of_uri(uri)),
         )
 
     async def _stop_keepers(self) -> None:

@@ -4,7 +4,9 @@ It owns the contact with the CoAP context: requests, observations, timeouts, and
 were really taken. It decides nothing about what an answer means.
 
 A :class:`Session` is one connection to one peer. Whatever is sent through it goes to the peer that
-proved its identity in that connection's handshake, or nowhere.
+proved its identity in that connection's handshake, or nowhere. The proof does not last for ever: before a
+request is sent and before an answer is used, the session has to be valid still (RFC 9202 section 3.4, RFC
+9200 section 5.10.2), else the connection is closed.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ from weakref import WeakKeyDictionary
 import aiocoap
 import aiocoap.error
 
+from twoway.clock import Clock
 from twoway.coap import SecureRemote, connection_of
-from twoway.errors import ConfigurationError, NetworkError, TwowayError
-from twoway.identity import Identity, X509Identity
+from twoway.errors import ConfigurationError, NetworkError, PeerError, TwowayError
+from twoway.identity import Identity, PSKIdentity, X509Identity
 from twoway.net import Connection
+from twoway.subscriber.audience import Audience
+from twoway.subscriber.instant import Instant
 from twoway.subscriber.steps import Handshake, Request, Response, Steps
 from twoway.tickets import target_from_options
 
@@ -68,9 +73,13 @@ class Session:
 
     remote: SecureRemote = field(repr=False)
     """The connection as CoAP addresses it."""
-    peer: X509Identity
-    """Who the peer proved to be."""
+    peer: X509Identity | PSKIdentity
+    """What the peer proved to be."""
     connection: Connection = field(repr=False)
+    audience: Audience
+    """Who that is: the name in its certificate, or for whom the AC made the key that it proved."""
+    lasts: Callable[[Instant], bool] = field(repr=False)
+    """Says whether what the peer proved counts still."""
 
 
 class Exchange:
@@ -79,12 +88,14 @@ class Exchange:
     Args:
         context: the context; its connections prove this subscriber's identity.
         answer_timeout: seconds that an answer may take; a handshake has its own limit.
+        clock: what the validity of a session is judged by.
         tell: takes the steps.
     """
 
-    def __init__(self, context: aiocoap.Context, *, answer_timeout: float, tell: Steps) -> None:
+    def __init__(self, context: aiocoap.Context, *, answer_timeout: float, clock: Clock, tell: Steps) -> None:
         self._context = context
         self._answer_timeout = answer_timeout
+        self._clock = clock
         self._tell = tell
         self._counted: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
 
@@ -100,6 +111,54 @@ class Exchange:
             PeerError: the handshake failed.
             RefusedError: the peer refused us, or ``require`` the peer.
         """
+        message = await self._opened(uri)
+        connection = connection_of(message)
+        try:
+            peer = require(connection.peer)
+        except TwowayError:
+            connection.close()
+            raise
+        return self._session(
+            Session(
+                message.remote,
+                peer,
+                connection,
+                Audience.proved(peer),
+                lambda now: now.wall < peer.not_after,
+            )
+        )
+
+    async def connect_by_key(
+        self, uri: str, *, audience: Audience, lasts: Callable[[Connection, Instant], bool]
+    ) -> Session:
+        """Return a connection to the host of ``uri``, to the peer that knows the key configured for it.
+
+        Args:
+            uri: the host's URI.
+            audience: for whom the AC made that key.
+            lasts: whether a connection's key may be used still; one whose key may not is closed first, and
+                nothing is sent on it.
+
+        Raises:
+            ConfigurationError: ``uri`` is not one.
+            NetworkError: nobody answered.
+            PeerError: the handshake failed, or something else than the key was proved.
+            RefusedError: the peer refused us.
+        """
+        message = await self._opened(uri)
+        if not lasts(connection_of(message), Instant.now(self._clock)):
+            connection_of(message).close()
+            message = await self._opened(uri)
+        connection = connection_of(message)
+        if not isinstance(connection.peer, PSKIdentity):
+            connection.close()
+            raise PeerError("the peer did not prove the key of the ticket", where=uri)
+        return self._session(
+            Session(message.remote, connection.peer, connection, audience, lambda now: lasts(connection, now))
+        )
+
+    async def _opened(self, uri: str) -> aiocoap.Message:
+        """Return a message that has the connection to the host of ``uri`` as its remote."""
         try:
             message = aiocoap.Message(code=aiocoap.GET, uri=uri)
         except ValueError:
@@ -108,14 +167,10 @@ class Exchange:
             ) from None
         with own_errors(uri):
             await self._context.find_remote_and_interface(message)
-        connection = connection_of(message)
-        try:
-            peer = require(connection.peer)
-        except TwowayError:
-            connection.close()
-            raise
-        session = Session(message.remote, peer, connection)
-        if connection not in self._counted:
+        return message
+
+    def _session(self, session: Session) -> Session:
+        if session.connection not in self._counted:
             self._tell_handshake(session)
         return session
 
@@ -170,6 +225,7 @@ class Exchange:
         first = self._answer(session, message, response, notification=False)
 
         def told(notification: aiocoap.Message) -> Answer:
+            self._require_valid(session, uri)
             return self._answer(session, message, notification, notification=True)
 
         return Observation(first, asked, told, uri)
@@ -177,13 +233,14 @@ class Exchange:
     async def _ask(
         self, session: Session, message: aiocoap.Message, uri: str
     ) -> tuple[aiocoap.protocol.BlockwiseRequest, aiocoap.Message]:
+        self._require_valid(session, uri)
         message.remote = session.remote
         self._tell_request(session, message)
         asked = self._context.request(message)
         try:
             with own_errors(uri):
                 async with asyncio.timeout(self._answer_timeout):
-                    return asked, await asked.response
+                    response = await asked.response
         except NetworkError as error:
             if session.connection.closed is not None:
                 raise ConnectionLost(error.what, where=uri, remedy=error.remedy) from None
@@ -191,6 +248,18 @@ class Exchange:
             # begins with a handshake.
             session.connection.close()
             raise
+        self._require_valid(session, uri)
+        return asked, response
+
+    def _require_valid(self, session: Session, uri: str) -> None:
+        """Close a connection whose peer's proof has ended with its certificate or with our ticket.
+
+        Raises:
+            ConnectionLost: it has ended.
+        """
+        if not session.lasts(Instant.now(self._clock)):
+            session.connection.close()
+            raise ConnectionLost("what the peer proved in the handshake is no longer valid", where=uri)
 
     def _answer(
         self, session: Session, request: aiocoap.Message, response: aiocoap.Message, *, notification: bool

@@ -12,6 +12,7 @@ from twoway.subscriber.steps import (
     Step,
     TicketObtained,
     TicketPresented,
+    TicketRevoked,
 )
 
 
@@ -41,7 +42,9 @@ def describe(step: Step) -> str:
                 f"{step.lifetime_seconds:.0f} s, {step.ticket_bytes} bytes, bound to our key"
             )
         case TicketPresented():
-            return f"ticket {'accepted' if step.accepted else 'refused'} by {step.publisher}: {step.code}"
+            return f"ticket {'accepted' if step.accepted else 'refused'} by {step.audience}: {step.code}"
+        case TicketRevoked():
+            return f"the AC has revoked our ticket for {step.audience}; it is not used any more"
         case _:
             assert_never(step)
 

@@ -9,18 +9,52 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
-from twoway.configuration import COAPS_PORT, CoapsURI, IdentityURI, Section, load_toml, parse_coaps_uri
+from twoway.configuration import (
+    COAPS_PORT,
+    CoapsURI,
+    IdentityURI,
+    Section,
+    load_toml,
+    parse_coaps_uri,
+    validated_by,
+)
+from twoway.errors import ConfigurationError
+from twoway.subscriber.audience import KeyedPublisher
 
 FILE_NAME = "ac.toml"
 """Where an identity folder names its AC."""
 
 
+def parse_upload_uri(text: str) -> str:
+    """Check that ``text`` is a ``coap`` URI with a host (RFC 7252 section 6.1) and return it.
+
+    Raises:
+        ConfigurationError: it is not one.
+    """
+    scheme, colon, rest = text.partition(":")
+    try:
+        if scheme == "coap" and colon:
+            parse_coaps_uri(f"coaps:{rest}")
+            return text
+    except ConfigurationError:
+        pass
+    raise ConfigurationError(f"{text!r} is not a coap URI", remedy="write it as coap://host:port/authz-info")
+
+
+class _KeyedPublisherTable(Section):
+    identity: IdentityURI
+    uri: CoapsURI
+    upload: Annotated[str, validated_by(parse_upload_uri)] | None = None
+
+
 class _ACFile(Section):
     uri: CoapsURI
     identity: IdentityURI
+    trl: CoapsURI | None = None
+    keyed_publisher: tuple[_KeyedPublisherTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +65,24 @@ class ACReference:
     """Its token endpoint, a ``coaps`` URI."""
     identity: str
     """The identity URI that its certificate must carry."""
+    trl: str | None = None
+    """Where it lists revoked tickets, where that is not the default of :attr:`trl_uri`."""
+    keyed_publishers: tuple[KeyedPublisher, ...] = ()
+    """The publishers that have no certificate and prove themselves by the keys of this AC's tickets."""
+
+    @property
+    def trl_uri(self) -> str:
+        """Where it lists revoked tickets: ``/revoke/trl`` (RFC 9770 section 6) beside its token endpoint."""
+        return self.trl or urlsplit(self.uri)._replace(path="/revoke/trl", query="").geturl()
+
+    def keyed_publisher(self, uri: str) -> KeyedPublisher | None:
+        """Return the publisher without a certificate that is configured for the place of ``uri``, if any.
+
+        Raises:
+            ConfigurationError: ``uri`` is no ``coaps`` URI.
+        """
+        place = place_of(uri)
+        return next((known for known in self.keyed_publishers if place_of(known.uri) == place), None)
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
@@ -43,7 +95,14 @@ class ACReference:
         if not path.exists():
             return None
         found = load_toml(path, _ACFile)
-        return cls(uri=found.uri, identity=found.identity)
+        return cls(
+            uri=found.uri,
+            identity=found.identity,
+            trl=found.trl,
+            keyed_publishers=tuple(
+                KeyedPublisher(table.identity, table.uri, table.upload) for table in found.keyed_publisher
+            ),
+        )
 
 
 class URIForm(NamedTuple):
@@ -72,6 +131,16 @@ def uri_form(uri: str) -> URIForm:
         path=tuple(unquote(segment) for segment in path.split("/")) if path else (),
         query=tuple(unquote(query) for query in parts.query.split("&")) if parts.query else (),
     )
+
+
+def place_of(uri: str) -> tuple[str, int]:
+    """Return host and port of a ``coaps`` URI so that equal places are equal values.
+
+    Raises:
+        ConfigurationError: it is not one.
+    """
+    form = uri_form(uri)
+    return form.host, form.port
 
 
 def host_form(host: str) -> str:

@@ -11,25 +11,33 @@ Each rule raises when it is broken. In the order in which one read meets them:
 4. :func:`take_grant_untrusted`: a ticket is taken only if its lifetime is known, the profile is DTLS's,
    its key is ours, and the key that the AC knows for the publisher is the one that the publisher proved.
    A ticket for another publisher, mixed up or replayed, fails here.
-5. :func:`refusal_untrusted`: what the AC says when it refuses is passed on as text that cannot do harm.
+5. :func:`refusal_untrusted`: what the AC says when it refuses is passed on as text that cannot do harm,
+   with the command by which its operator sees why.
+6. :func:`revoked_untrusted`: of our own tickets, those are given up that the AC lists as revoked.
 """
 
 from __future__ import annotations
 
 import hmac
+import shlex
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from twoway.errors import ConfigurationError, PeerError, RefusedError, TwowayError
 from twoway.identity import Identity, PSKIdentity, X509Identity
+from twoway.subscriber.audience import Audience
+from twoway.subscriber.instant import Instant
 from twoway.subscriber.reference import ACReference, host_form, uri_form
 from twoway.subscriber.wallet import HeldTicket
 from twoway.terminal import printable
 from twoway.tickets import (
     CONTENT_FORMAT_ACE,
+    CONTENT_FORMAT_TRL,
     Confirmation,
     CreationHints,
+    ErrorCode,
+    FullSet,
     Method,
     Profile,
     Scope,
@@ -41,21 +49,29 @@ from twoway.tickets import (
 _TEXT_CHARACTERS = 200
 """As much of a peer's own words as is worth showing."""
 
+_A_MATTER_OF_RIGHTS = (ErrorCode.INVALID_CLIENT, ErrorCode.UNAUTHORIZED_CLIENT, ErrorCode.INVALID_SCOPE)
+"""Refusals that the AC's registry and policies explain; the others are about the request itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What a token request asked for, to hold the answer against."""
 
-    publisher: X509Identity
-    """Who proved to be the publisher; the audience."""
+    audience: Audience
+    """The publisher."""
     target: str
     """The path and query to be read."""
     scope: Scope
     """The scope that was asked for; it covers :attr:`target`."""
-    own_spki: bytes
-    """The key that the ticket shall be bound to."""
-    asked_at: datetime
+    own: X509Identity
+    """Who asked; the ticket shall be bound to this key."""
+    asked_at: Instant
     """When the request was made."""
+
+    @property
+    def check_command(self) -> str:
+        """The command by which the AC's operator sees what decides about this request."""
+        return check_command(self.own.uri, self.audience.uri, self.target)
 
 
 def require_publisher(peer: Identity, *, uri: str, expected: str | None) -> X509Identity:
@@ -104,15 +120,13 @@ def require_ac(peer: Identity, *, ac: ACReference) -> X509Identity:
     return certified
 
 
-def require_hints(
-    hints: CreationHints | None, *, ac: ACReference | None, publisher: X509Identity
-) -> ACReference:
+def require_hints(hints: CreationHints | None, *, ac: ACReference | None, publisher: Audience) -> ACReference:
     """Check where a publisher sends us for a ticket, and return the AC to ask.
 
     Args:
         hints: what came with 4.01; None where nothing did.
         ac: the AC that this subscriber is configured with.
-        publisher: who proved to be the publisher.
+        publisher: who gave it.
 
     Raises:
         RefusedError: there is no AC to ask, or it is not the one that we trust.
@@ -154,19 +168,26 @@ def take_grant_untrusted(
     response = TokenResponse.parse_untrusted(payload)
     if response.ace_profile != Profile.COAP_DTLS:
         raise PeerError("the AC's ticket is not for the DTLS profile of RFC 9202", where=where)
-    _require_publisher_key(response.rs_cnf_spki, ask.publisher, where=where)
-    response.require_holder(ask.own_spki)
+    if ask.audience.spki is not None:
+        _require_publisher_key(response.rs_cnf_spki, ask.audience.uri, ask.audience.spki, where=where)
+    response.require_holder(ask.own.spki)
     scope = ask.scope if response.scope is None else Scope.parse_untrusted(response.scope)
     if not scope.permits(ask.target, Method.GET):
         raise RefusedError(
-            f"the AC grants other rights, but not to read {ask.target}", where=ask.publisher.uri
+            f"the AC grants other rights, but not to read {ask.target}",
+            where=ask.audience.uri,
+            remedy=ask_the_operator(ask.check_command),
         )
-    expires_at = ask.asked_at + timedelta(seconds=response.expires_in)
-    return HeldTicket(response.access_token, scope=scope, asked_at=ask.asked_at, expires_at=expires_at)
+    return HeldTicket(
+        response.access_token,
+        scope=scope,
+        asked_at=ask.asked_at,
+        lifetime=timedelta(seconds=response.expires_in),
+    )
 
 
 def refusal_untrusted(
-    payload: bytes, content_format: int | None, code: str, *, ac: ACReference
+    payload: bytes, content_format: int | None, code: str, *, ask: Ask, ac: ACReference
 ) -> TwowayError:
     """Turn the AC's unsuccessful answer into the error to raise.
 
@@ -174,6 +195,7 @@ def refusal_untrusted(
         payload: the answer's payload, anything at all.
         content_format: its content format.
         code: the response code as text, ``4.00 Bad Request``.
+        ask: what was asked for.
         ac: who answered.
     """
     if content_format == CONTENT_FORMAT_ACE:
@@ -182,12 +204,45 @@ def refusal_untrusted(
         except PeerError:
             return PeerError(f"the AC answered {code} and an error that cannot be read", where=ac.uri)
         words = f": {excerpt(error.description)}" if error.description else ""
-        return RefusedError(f"the AC refuses a ticket ({error.code.label}){words}", where=ac.identity)
+        explained = error.code in _A_MATTER_OF_RIGHTS
+        return RefusedError(
+            f"the AC refuses a ticket ({error.code.label}){words}",
+            where=ac.identity,
+            remedy=ask_the_operator(ask.check_command) if explained else None,
+        )
     return PeerError(f"the AC answered {code}{_diagnostic(payload, content_format)}", where=ac.uri)
 
 
+def revoked_untrusted(
+    payload: bytes, content_format: int | None, code: str, *, ac: ACReference
+) -> frozenset[bytes]:
+    """Read the AC's list of our revoked tickets (RFC 9770 section 7) and return their token hashes.
+
+    Args:
+        payload: the answer's payload, anything at all.
+        content_format: its content format.
+        code: the response code as text, ``2.05 Content``.
+        ac: who answered.
+
+    Raises:
+        PeerError: it is no such list.
+    """
+    if content_format != CONTENT_FORMAT_TRL:
+        raise PeerError(
+            f"the AC answered {code} and no list of revoked tickets{_diagnostic(payload, content_format)}",
+            where=ac.trl_uri,
+        )
+    return FullSet.parse_untrusted(payload).hashes
+
+
 def unsuccessful_untrusted(
-    payload: bytes, content_format: int | None, code: str, *, uri: str, forbidden: bool
+    payload: bytes,
+    content_format: int | None,
+    code: str,
+    *,
+    uri: str,
+    forbidden: bool,
+    check: str | None = None,
 ) -> TwowayError:
     """Turn a publisher's unsuccessful answer into the error to raise.
 
@@ -197,9 +252,30 @@ def unsuccessful_untrusted(
         code: the response code as text, ``4.04 Not Found``.
         uri: what was asked for.
         forbidden: whether the code says that we may not, rather than that something went wrong.
+        check: the command by which the AC's operator sees what we may do there.
     """
     what = f"the publisher answered {code}{_diagnostic(payload, content_format)}"
-    return RefusedError(what, where=uri) if forbidden else PeerError(what, where=uri)
+    if not forbidden:
+        return PeerError(what, where=uri)
+    return RefusedError(what, where=uri, remedy=None if check is None else ask_the_operator(check))
+
+
+def check_command(subscriber: str, publisher: str, target: str) -> str:
+    """Return the command by which the AC's operator sees what decides whether somebody may read something.
+
+    Args:
+        subscriber: identity URI.
+        publisher: identity URI.
+        target: path and query.
+    """
+    named = {"--subscriber": subscriber, "--publisher": publisher, "--resource": target, "--action": "GET"}
+    words = [word for name, value in named.items() for word in (name, value)]
+    return shlex.join(["twoway", "ac", "check", "CONFIG", *words])
+
+
+def ask_the_operator(command: str) -> str:
+    """Say what to do about a refusal that the AC can explain."""
+    return f"ask the operator of the AC to run: {command}"
 
 
 def excerpt(text: str) -> str:
@@ -215,14 +291,16 @@ def _require_certificate(peer: Identity, *, where: str) -> X509Identity:
     raise RefusedError(f"the peer proved {proof}, where a certificate is needed", where=where)
 
 
-def _require_publisher_key(spki: bytes | None, publisher: X509Identity, *, where: str) -> None:
-    if spki is None:
-        raise PeerError(f"the AC does not say with which key {publisher.uri} proves itself", where=where)
+def _require_publisher_key(known: bytes | None, publisher: str, proved: bytes, *, where: str) -> None:
+    """Check that the publisher proved the key that the AC knows for it: another node with a good certificate
+    cannot pose as it."""
+    if known is None:
+        raise PeerError(f"the AC does not say with which key {publisher} proves itself", where=where)
     try:
-        Confirmation.of_key(spki).require_key(publisher.spki)
+        Confirmation.of_key(known).require_key(proved)
     except WrongKey:
         raise PeerError(
-            f"the key that the AC knows for {publisher.uri} is not the one that this publisher proved",
+            f"the key that the AC knows for {publisher} is not the one that this publisher proved",
             where=where,
             remedy="do not use this publisher; if its key was renewed, let the AC know the new certificate",
         ) from None

@@ -92,13 +92,22 @@ class TicketObtained:
 class TicketPresented:
     """A ticket was uploaded to a publisher."""
 
-    publisher: Identity
+    audience: str
+    """The publisher's identity URI."""
     accepted: bool
     code: str
     """``2.01 Created`` where it was accepted."""
 
 
-Step = Handshake | Request | Response | Hint | TicketObtained | TicketPresented
+@dataclass(frozen=True, slots=True)
+class TicketRevoked:
+    """The AC lists a ticket of ours as revoked; we no longer use it."""
+
+    audience: str
+    """The identity URI of the publisher that it was for."""
+
+
+Step = Handshake | Request | Response | Hint | TicketObtained | TicketPresented | TicketRevoked
 """Everything that a subscriber can tell."""
 
 Steps = Callable[[Step], None]
