@@ -9,6 +9,8 @@ The AC's tickets are mere texts, ``ticket 1``, ``ticket 2``, ...: whoever holds 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -29,9 +31,14 @@ from twoway.tickets import (
     CONTENT_FORMAT_TRL,
     CreationHints,
     FullSet,
+    KeyName,
+    KeyReference,
+    SymmetricConfirmation,
+    TokenError,
     TokenRequest,
     TokenResponse,
 )
+from twoway.tickets.confirmation import fresh_kid
 
 
 def pick(identity: StoredIdentity) -> DTLSConfig:
@@ -67,9 +74,11 @@ class OddAC:
         self.port = 0
         self.requests: list[TokenRequest] = []
         self.lifetime = 600
-        self.answer: Callable[[TokenRequest], TokenResponse] = self.grant
+        self.answer: Callable[[TokenRequest], TokenResponse | TokenError] = self.grant
         self.gather = 1
         """How many requests have to be there before any is answered."""
+        self.keys: dict[bytes, SymmetricConfirmation] = {}
+        """What the tickets of :meth:`grant_key` are bound to."""
         self.revoked: set[bytes] = set()
         self.list_asked = 0
         self.list_error: aiocoap.Message | None = None
@@ -95,6 +104,15 @@ class OddAC:
             ace_profile=1,
         )
 
+    def grant_key(self, request: TokenRequest) -> TokenResponse:
+        """Grant what was asked, bound to a new symmetric key, or again to the one that is named."""
+        token = f"\N{KEY} {len(self.requests)}".encode()
+        named = request.req_cnf.kid if isinstance(request.req_cnf, KeyReference) else None
+        known = [cnf for cnf in self.keys.values() if cnf.kid == named]
+        cnf = known[0] if known else SymmetricConfirmation(fresh_kid(os.urandom), os.urandom(16))
+        self.keys[token] = cnf
+        return TokenResponse(access_token=token, expires_in=self.lifetime, ace_profile=1, cnf=cnf)
+
     def say(self) -> None:
         """Notify the observers of the list."""
         self.trl.updated_state()
@@ -104,6 +122,10 @@ class OddAC:
         asked = TokenRequest.parse_untrusted(request.payload)
         self.requests.append(asked)
         response = self.answer(asked)
+        if isinstance(response, TokenError):
+            return aiocoap.Message(
+                code=aiocoap.BAD_REQUEST, payload=response.encode(), content_format=CONTENT_FORMAT_ACE
+            )
         if len(self.requests) >= self.gather:
             self._gathered.set()
         await self._gathered.wait()
@@ -214,3 +236,76 @@ async def odd_publisher(deployment: Deployment, gate: Gate, name: str = "meter")
     site.add_resource(["authz-info"], _AuthzInfo(gate))
     async with served(deployment.identity(name), site) as port:
         yield f"coaps://127.0.0.1:{port}/count"
+
+
+class KeyedDoor:
+    """A publisher without a certificate: what it was shown in handshakes, and uploaded to it in plain."""
+
+    def __init__(self, ac: OddAC, gate: Gate) -> None:
+        self.gate = gate
+        self.ac = ac
+        self.shown: list[bytes] = []
+        self.uploads: list[bytes] = []
+        self.stolen: dict[bytes, bytes] = {}
+        """Keys of others that it tries as well, by what it is shown."""
+        self.upload_uri = ""
+
+    def lookup(self, psk_identity: bytes) -> bytes | None:
+        """Find the key of a handshake, by the ticket itself or by the name of an uploaded one's."""
+        self.shown.append(psk_identity)
+        if psk_identity in self.stolen:
+            return self.stolen[psk_identity]
+        bound = self.ac.keys.get(psk_identity)
+        if bound is None:
+            named = {
+                KeyName(self.ac.keys[ticket].kid).encode(): self.ac.keys[ticket] for ticket in self.uploads
+            }
+            bound = named.get(psk_identity)
+        if bound is None:
+            return None
+        self.gate.is_open = True
+        return bound.key
+
+    def upload(self, ticket: bytes) -> aiocoap.Message:
+        """Take a ticket in plain."""
+        self.uploads.append(ticket)
+        accepted = ticket not in self.gate.refused
+        return aiocoap.Message(code=aiocoap.CREATED if accepted else aiocoap.UNAUTHORIZED)
+
+
+class _PlainUpload(Resource):
+    def __init__(self, door: KeyedDoor) -> None:
+        super().__init__()
+        self._door = door
+
+    async def render_post(self, request: aiocoap.Message) -> aiocoap.Message:
+        return self._door.upload(request.payload)
+
+
+@asynccontextmanager
+async def keyed_publisher(door: KeyedDoor) -> AsyncIterator[str]:
+    """Serve a gate behind a handshake by key, and uploads beside it; yield the URI of what is behind it."""
+    site = Site()
+    site.add_resource(["count"], door.gate.count)
+    site.add_resource(["authz-info"], _AuthzInfo(door.gate))
+    plain = Site()
+    plain.add_resource(["authz-info"], _PlainUpload(door))
+    port = free_udp_port()
+    listening = await aiocoap.Context.create_server_context(
+        plain, bind=("127.0.0.1", port), transports=["simplesocketserver"]
+    )
+    door.upload_uri = f"coap://127.0.0.1:{port}/authz-info"
+    async with await Endpoint.open(host="127.0.0.1", accept=DTLSConfig(psk_lookup=door.lookup)) as endpoint:
+        context = await open_context(endpoint, site=site)
+        try:
+            yield f"coaps://127.0.0.1:{endpoint.address[1]}/count"
+        finally:
+            await context.shutdown()
+            await listening.shutdown()
+
+
+def free_udp_port() -> int:
+    """A port that nobody has just now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ticket_forge import HOLDER_SPKI, OTHER_SPKI, P384_SPKI, RSA_SPKI
 
-from twoway.tickets import Confirmation, KeyFault, UnusableKey, WrongKey, thumbprint
+from twoway.tickets import Confirmation, KeyFault, SymmetricConfirmation, UnusableKey, WrongKey, thumbprint
 from twoway.tickets.confirmation import parse_confirmation_untrusted
 from twoway.tickets.cose_key import cose_key_from_spki
 from twoway.tickets.provisional import ProvisionalNumbers
@@ -149,3 +149,27 @@ def test_any_value_is_read_as_either_kind_or_refused_with_the_one_error(value):
     for member in (value, {1: value}, {1: KEY, 6: value}):
         with suppress(UnusableKey):
             parse_confirmation_untrusted(member)
+
+
+class TestUseOfASymmetricKey:
+    """RFC 9052 section 7.1: what a key says that it is for."""
+
+    @staticmethod
+    def claim(**words: object) -> dict[int, object]:
+        labels = {"alg": 3, "key_ops": 4}
+        return {1: {1: 4, 2: b"nametag8", -1: bytes(16)} | {labels[word]: words[word] for word in words}}
+
+    @pytest.mark.parametrize("operations", [[7], [8], [1, 2, 7]])
+    def test_a_key_for_deriving_others_is_taken(self, operations: list[int]):
+        assert SymmetricConfirmation.parse_untrusted(self.claim(key_ops=operations)).kid == b"nametag8"
+        assert SymmetricConfirmation.parse_untrusted(self.claim()).kid == b"nametag8"
+
+    @pytest.mark.parametrize("operations", [[], [3, 4], [9], 7, "derive key", None, [[7]]])
+    def test_a_key_for_something_else_is_refused(self, operations: object):
+        with pytest.raises(UnusableKey):
+            SymmetricConfirmation.parse_untrusted(self.claim(key_ops=operations))
+
+    @pytest.mark.parametrize("algorithm", [1, 10, 5, -10, None, "TLS"])
+    def test_a_key_for_an_algorithm_of_cose_is_refused(self, algorithm: object):
+        with pytest.raises(UnusableKey):
+            SymmetricConfirmation.parse_untrusted(self.claim(alg=algorithm))

@@ -23,7 +23,7 @@ from twoway.subscriber.rules import (
 )
 from twoway.subscriber.steps import Steps, TicketObtained
 from twoway.subscriber.wallet import HeldTicket
-from twoway.tickets import CONTENT_FORMAT_ACE, Confirmation, Scope, TokenRequest
+from twoway.tickets import CONTENT_FORMAT_ACE, Scope, TokenRequest
 
 
 class ACClient:
@@ -71,11 +71,19 @@ class ACClient:
         """
         uri = self.reference.uri
         session = await self._connect(uri)
-        ask = Ask(audience, target, scope, self._own, asked_at=Instant.now(self._clock))
+        key = None if replaces is None else replaces.key
+        ask = Ask(
+            audience,
+            target,
+            scope,
+            self._own,
+            asked_at=Instant.now(self._clock),
+            kid=None if key is None else key.kid,
+        )
         request = TokenRequest(
             audience=audience.uri,
             scope=scope.encode(),
-            req_cnf=Confirmation.of_key(self._own.spki),
+            req_cnf=ask.requested_key,
             ace_profile_asked=True,
             cnonce=cnonce,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Set
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiocoap
 
@@ -18,7 +18,7 @@ from twoway.errors import RefusedError, TwowayError
 from twoway.net import Connection
 from twoway.subscriber.ac import ACClient
 from twoway.subscriber.audience import Audience
-from twoway.subscriber.exchange import Answer, Exchange, Session
+from twoway.subscriber.exchange import Answer, ConnectionLost, Exchange, Session
 from twoway.subscriber.instant import Instant
 from twoway.subscriber.rules import require_hints
 from twoway.subscriber.steps import Hint, Steps, TicketPresented, TicketRevoked
@@ -51,11 +51,32 @@ class Admission:
         self._trace = trace
         self._wallet = Wallet()
         self._locks: defaultdict[Audience, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._refused_once: WeakSet[HeldTicket] = WeakSet()
         self._presented: WeakKeyDictionary[Connection, HeldTicket] = WeakKeyDictionary()
 
     def presented(self, session: Session) -> HeldTicket | None:
+        """Return the ticket that was last accepted on this session's connection."""
+        return self.presented_on(session.connection)
+
+    def presented_on(self, connection: Connection) -> HeldTicket | None:
         """Return the ticket that was last accepted on this connection."""
-        return self._presented.get(session.connection)
+        return self._presented.get(connection)
+
+    def accepted(self, session: Session, ticket: HeldTicket) -> None:
+        """Put down that the publisher has accepted ``ticket`` on this session."""
+        self._presented[session.connection] = ticket
+
+    def alone_with(self, audience: Audience) -> asyncio.Lock:
+        """Return what to hold while a ticket for ``audience`` is chosen, obtained or presented."""
+        return self._locks[audience]
+
+    def held(self, audience: Audience) -> HeldTicket | None:
+        """Return the ticket for ``audience`` that has not expired, if there is one."""
+        return self._wallet.held(audience, Instant.now(self._clock))
+
+    def give_up(self, audience: Audience, ticket: HeldTicket) -> None:
+        """Forget a ticket that its publisher does not take."""
+        self._wallet.drop(audience, ticket)
 
     async def overcome(
         self, session: Session, target: str, refusal: Answer, *, tried: HeldTicket | None
@@ -76,6 +97,8 @@ class Admission:
             PeerError: one of them, or an answer, is not what it has to be.
             NetworkError: the AC or the publisher does not answer.
         """
+        if session.audience.spki is None:
+            return await self._overcome_by_key(session, refusal, tried=tried)
         wants_ticket = refusal.code == aiocoap.UNAUTHORIZED
         wants_another = refusal.code in _INSUFFICIENT and tried is not None
         if not (wants_ticket or wants_another):
@@ -96,6 +119,25 @@ class Admission:
             await self._present_new(session, target, ac, cnonce=cnonce, replaces=None)
             return True
 
+    async def _overcome_by_key(self, session: Session, refusal: Answer, *, tried: HeldTicket | None) -> bool:
+        """Get past the refusal of a publisher whose handshake needed a ticket already.
+
+        It is met anew, with the same ticket unless the AC lists that as revoked; one that is refused a second
+        time is given up, and the refusal stands.
+
+        Raises:
+            ConnectionLost: the connection was closed; on a new one the publisher may well answer.
+        """
+        if refusal.code != aiocoap.UNAUTHORIZED or tried is None or self._ac is None:
+            return False
+        if tried in self._refused_once:
+            self.give_up(session.audience, tried)
+            return False
+        self._refused_once.add(tried)
+        await self._is_revoked(self._ac, tried)
+        session.connection.close()
+        raise ConnectionLost("the publisher refuses our ticket", where=session.audience.uri)
+
     async def keep_fresh(self, session: Session, target: str) -> None:
         """Replace the ticket in use on ``session`` ahead of its expiry, again and again, until cancelled.
 
@@ -106,6 +148,33 @@ class Admission:
             await asyncio.sleep(held.renewal_in(Instant.now(self._clock)).total_seconds())
             if not await self._replace(session, target, held, self._ac):
                 return
+
+    async def obtain(
+        self,
+        audience: Audience,
+        target: str,
+        ac: ACClient,
+        *,
+        cnonce: bytes | None = None,
+        replaces: HeldTicket | None = None,
+    ) -> HeldTicket:
+        """Ask the AC for a ticket to read ``target`` and all that the held one permits, and keep it.
+
+        Raises:
+            TwowayError: as :meth:`overcome`.
+        """
+        scope = self._wallet.wanted(audience, target, Instant.now(self._clock))
+        ticket = await ac.ticket(audience, target, scope, cnonce=cnonce, replaces=replaces)
+        self._wallet.put(audience, ticket)
+        return ticket
+
+    async def widen(self, session: Session, target: str, ac: ACClient) -> None:
+        """Have a ticket that permits ``target`` as well accepted on a running session.
+
+        Raises:
+            TwowayError: as :meth:`overcome`.
+        """
+        await self._present_new(session, target, ac, cnonce=None, replaces=self.presented(session))
 
     def expunge(self, revoked: Set[bytes]) -> None:
         """Give up the tickets that the AC lists as revoked, and the connections that they are in use on.
@@ -178,14 +247,11 @@ class Admission:
         cnonce: bytes | None,
         replaces: HeldTicket | None,
     ) -> None:
-        audience = session.audience
-        scope = self._wallet.wanted(audience, target, Instant.now(self._clock))
-        ticket = await ac.ticket(audience, target, scope, cnonce=cnonce, replaces=replaces)
-        self._wallet.put(audience, ticket)
+        ticket = await self.obtain(session.audience, target, ac, cnonce=cnonce, replaces=replaces)
         if not await self._present(session, ticket):
             raise RefusedError(
                 "the publisher does not accept the ticket that the AC issued for it",
-                where=audience.uri,
+                where=session.audience.uri,
                 remedy="check that it trusts this AC, and the clocks of both",
             )
 
@@ -199,7 +265,7 @@ class Admission:
         )
         self._tell(TicketPresented(session.audience.uri, answer.is_success, answer.code_text))
         if answer.is_success:
-            self._presented[session.connection] = ticket
+            self.accepted(session, ticket)
         else:
             self._wallet.drop(session.audience, ticket)
         return answer.is_success

@@ -34,10 +34,17 @@ from twoway.pki import StoredIdentity
 from twoway.subscriber.ac import ACClient
 from twoway.subscriber.admission import Admission
 from twoway.subscriber.exchange import Answer, ConnectionLost, Exchange, Observation, Session, target_of_uri
+from twoway.subscriber.key_entrance import KeyEntrance
+from twoway.subscriber.places import Places
 from twoway.subscriber.reading import Reading
 from twoway.subscriber.reference import ACReference
 from twoway.subscriber.revocation import RevocationWatch
-from twoway.subscriber.rules import check_command, require_publisher, unsuccessful_untrusted
+from twoway.subscriber.rules import (
+    check_command,
+    require_keyed_publisher,
+    require_publisher,
+    unsuccessful_untrusted,
+)
 from twoway.subscriber.steps import Steps, silent
 from twoway.trace import Trace, ignore
 
@@ -118,7 +125,8 @@ class Subscriber:
                 handshake_timeout=self._answer_timeout,
                 unsafe_key_log=self._unsafe_key_log,
             )
-            context = await open_context(endpoint, client_config=lambda _host, _port: config)
+            places = Places(config, () if self._ac is None else self._ac.keyed_publishers)
+            context = await open_context(endpoint, client_config=places.config)
             opened.push_async_callback(context.shutdown)
             opened.push_async_callback(self._stop_keepers)
             self._exchange = Exchange(
@@ -129,6 +137,7 @@ class Subscriber:
                 self._exchange, ac=ac, clock=self._clock, tell=self._steps, trace=self._trace
             )
             self._watch = self._revocation_watch(ac)
+            self._entrance = self._key_entrance(ac, places)
             self._closing = opened.pop_all()
         return self
 
@@ -150,6 +159,19 @@ class Subscriber:
             return None
         return RevocationWatch(
             ac, interval=self._revocation_interval, take=self._admission.expunge, trace=self._trace
+        )
+
+    def _key_entrance(self, ac: ACClient | None, places: Places) -> KeyEntrance | None:
+        if ac is None:
+            return None
+        return KeyEntrance(
+            self._exchange,
+            self._admission,
+            ac,
+            places,
+            answer_timeout=self._answer_timeout,
+            clock=self._clock,
+            tell=self._steps,
         )
 
     async def read(self, uri: str, *, publisher: str | None = None) -> Reading:
@@ -283,6 +305,10 @@ class Subscriber:
         if self._closing is None:
             raise CallerError("this subscriber is not open", remedy="use it inside `async with`")
         parse_coaps_uri(uri)
+        keyed = None if self._ac is None else self._ac.keyed_publisher(uri)
+        if keyed is not None and self._entrance is not None:
+            require_keyed_publisher(keyed, uri=uri, expected=publisher)
+            return await self._entrance.session(keyed, target_of_uri(uri))
         return await self._exchange.connect(
             uri, require=partial(require_publisher, uri=uri, expected=publisher)
         )

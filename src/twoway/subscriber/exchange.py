@@ -129,32 +129,37 @@ class Exchange:
         )
 
     async def connect_by_key(
-        self, uri: str, *, audience: Audience, lasts: Callable[[Connection, Instant], bool]
+        self,
+        uri: str,
+        *,
+        audience: Audience,
+        psk_identity: bytes,
+        lasts: Callable[[Connection, Instant], bool],
     ) -> Session:
         """Return a connection to the host of ``uri``, to the peer that knows the key configured for it.
+
+        The session's peer is called by its audience, not by ``psk_identity``: that may be a whole ticket.
 
         Args:
             uri: the host's URI.
             audience: for whom the AC made that key.
-            lasts: whether a connection's key may be used still; one whose key may not is closed first, and
-                nothing is sent on it.
+            psk_identity: the name that the key goes by in the handshake.
+            lasts: whether the key of a connection may be used still.
 
         Raises:
             ConfigurationError: ``uri`` is not one.
             NetworkError: nobody answered.
-            PeerError: the handshake failed, or something else than the key was proved.
+            PeerError: the handshake failed, or something else than this key was proved.
             RefusedError: the peer refused us.
         """
         message = await self._opened(uri)
-        if not lasts(connection_of(message), Instant.now(self._clock)):
-            connection_of(message).close()
-            message = await self._opened(uri)
         connection = connection_of(message)
-        if not isinstance(connection.peer, PSKIdentity):
+        if connection.peer != PSKIdentity(psk_identity):
             connection.close()
-            raise PeerError("the peer did not prove the key of the ticket", where=uri)
+            raise PeerError("the peer did not prove the key of our ticket", where=uri)
+        peer = PSKIdentity(audience.uri.encode())
         return self._session(
-            Session(message.remote, connection.peer, connection, audience, lambda now: lasts(connection, now))
+            Session(message.remote, peer, connection, audience, lambda now: lasts(connection, now))
         )
 
     async def _opened(self, uri: str) -> aiocoap.Message:

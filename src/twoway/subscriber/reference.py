@@ -95,6 +95,13 @@ class ACReference:
         if not path.exists():
             return None
         found = load_toml(path, _ACFile)
+        places = [place_of(table.uri) for table in found.keyed_publisher]
+        if len(set(places)) < len(places):
+            raise ConfigurationError(
+                "there are two publishers at one place",
+                where=f"{path}: keyed_publisher",
+                remedy="leave one [[keyed_publisher]] for each host and port",
+            )
         return cls(
             uri=found.uri,
             identity=found.identity,

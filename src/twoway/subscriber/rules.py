@@ -10,7 +10,8 @@ Each rule raises when it is broken. In the order in which one read meets them:
 3. :func:`require_ac`: the AC proves the configured identity. Nothing is sent before.
 4. :func:`take_grant_untrusted`: a ticket is taken only if its lifetime is known, the profile is DTLS's,
    its key is ours, and the key that the AC knows for the publisher is the one that the publisher proved.
-   A ticket for another publisher, mixed up or replayed, fails here.
+   A ticket for another publisher, mixed up or replayed, fails here. Where the publisher has no certificate,
+   the ticket has to come with a symmetric key.
 5. :func:`refusal_untrusted`: what the AC says when it refuses is passed on as text that cannot do harm,
    with the command by which its operator sees why.
 6. :func:`revoked_untrusted`: of our own tickets, those are given up that the AC lists as revoked.
@@ -26,10 +27,10 @@ from urllib.parse import urlsplit
 
 from twoway.errors import ConfigurationError, PeerError, RefusedError, TwowayError
 from twoway.identity import Identity, PSKIdentity, X509Identity
-from twoway.subscriber.audience import Audience
+from twoway.subscriber.audience import Audience, KeyedPublisher
 from twoway.subscriber.instant import Instant
 from twoway.subscriber.reference import ACReference, host_form, uri_form
-from twoway.subscriber.wallet import HeldTicket
+from twoway.subscriber.wallet import HeldTicket, TicketKey
 from twoway.terminal import printable
 from twoway.tickets import (
     CONTENT_FORMAT_ACE,
@@ -38,9 +39,12 @@ from twoway.tickets import (
     CreationHints,
     ErrorCode,
     FullSet,
+    KeyReference,
     Method,
     Profile,
+    RequestedKey,
     Scope,
+    SymmetricConfirmation,
     TokenError,
     TokenResponse,
     WrongKey,
@@ -51,6 +55,10 @@ _TEXT_CHARACTERS = 200
 
 _A_MATTER_OF_RIGHTS = (ErrorCode.INVALID_CLIENT, ErrorCode.UNAUTHORIZED_CLIENT, ErrorCode.INVALID_SCOPE)
 """Refusals that the AC's registry and policies explain; the others are about the request itself."""
+
+
+class KeyNotKnown(RefusedError):
+    """The AC makes no ticket for the key that the request names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,16 @@ class Ask:
     """Who asked; the ticket shall be bound to this key."""
     asked_at: Instant
     """When the request was made."""
+    kid: bytes | None = None
+    """The name of the key of a running association, where its rights shall change and the key stay."""
+
+    @property
+    def requested_key(self) -> RequestedKey | None:
+        """What ``req_cnf`` says: our certified key; at a publisher without certificates the key that we have
+        already, or none, which asks for a new one (RFC 9201 section 3.1, RFC 9202 sections 3.3.1 and 4)."""
+        if self.audience.spki is not None:
+            return Confirmation.of_key(self.own.spki)
+        return None if self.kid is None else KeyReference(self.kid)
 
     @property
     def check_command(self) -> str:
@@ -102,6 +120,20 @@ def require_publisher(peer: Identity, *, uri: str, expected: str | None) -> X509
             remedy="use a host that it names, or say which identity you expect there",
         )
     return certified
+
+
+def require_keyed_publisher(publisher: KeyedPublisher, *, uri: str, expected: str | None) -> None:
+    """Check that the publisher without a certificate that is configured for ``uri`` is the expected one.
+
+    Raises:
+        RefusedError: it is another.
+    """
+    if expected is not None and not _equal(publisher.identity, expected):
+        raise RefusedError(
+            f"the publisher that is configured there is {publisher.identity}, not {expected}",
+            where=uri,
+            remedy="correct ac.toml in the identity folder, or the identity that you expect",
+        )
 
 
 def require_ac(peer: Identity, *, ac: ACReference) -> X509Identity:
@@ -168,9 +200,12 @@ def take_grant_untrusted(
     response = TokenResponse.parse_untrusted(payload)
     if response.ace_profile != Profile.COAP_DTLS:
         raise PeerError("the AC's ticket is not for the DTLS profile of RFC 9202", where=where)
-    if ask.audience.spki is not None:
+    key = None
+    if ask.audience.spki is None:
+        key = _ticket_key(response, ask, where=where)
+    else:
         _require_publisher_key(response.rs_cnf_spki, ask.audience.uri, ask.audience.spki, where=where)
-    response.require_holder(ask.own.spki)
+        response.require_holder(ask.own.spki)
     scope = ask.scope if response.scope is None else Scope.parse_untrusted(response.scope)
     if not scope.permits(ask.target, Method.GET):
         raise RefusedError(
@@ -183,6 +218,7 @@ def take_grant_untrusted(
         scope=scope,
         asked_at=ask.asked_at,
         lifetime=timedelta(seconds=response.expires_in),
+        key=key,
     )
 
 
@@ -205,7 +241,8 @@ def refusal_untrusted(
             return PeerError(f"the AC answered {code} and an error that cannot be read", where=ac.uri)
         words = f": {excerpt(error.description)}" if error.description else ""
         explained = error.code in _A_MATTER_OF_RIGHTS
-        return RefusedError(
+        kind = KeyNotKnown if error.code is ErrorCode.UNSUPPORTED_POP_KEY else RefusedError
+        return kind(
             f"the AC refuses a ticket ({error.code.label}){words}",
             where=ac.identity,
             remedy=ask_the_operator(ask.check_command) if explained else None,
@@ -304,6 +341,18 @@ def _require_publisher_key(known: bytes | None, publisher: str, proved: bytes, *
             where=where,
             remedy="do not use this publisher; if its key was renewed, let the AC know the new certificate",
         ) from None
+
+
+def _ticket_key(response: TokenResponse, ask: Ask, *, where: str) -> TicketKey:
+    """Return the key that the AC made for us and the publisher (RFC 9202 section 3.3.2)."""
+    cnf = response.cnf
+    if not isinstance(cnf, SymmetricConfirmation) or cnf.key is None:
+        raise PeerError(f"the AC sends no key to meet {ask.audience.uri} with", where=where)
+    if 0 in cnf.kid:
+        raise PeerError("the name of the AC's key holds a zero byte, where many stacks end it", where=where)
+    if ask.kid is not None and not hmac.compare_digest(cnf.kid, ask.kid):
+        raise PeerError("the AC's ticket is for another key than that of the association", where=where)
+    return TicketKey(cnf.kid, cnf.key)
 
 
 def _diagnostic(payload: bytes, content_format: int | None) -> str:

@@ -9,10 +9,12 @@ So a ticket for a second resource must permit the first one too: :meth:`Wallet.w
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Set
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from twoway.errors import PeerError
 from twoway.subscriber.audience import Audience
 from twoway.subscriber.instant import Instant
 from twoway.tickets import Method, Scope, token_hash
@@ -34,7 +36,7 @@ class TicketKey:
     """The key; never for anything but the handshake with the ticket's publisher."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class HeldTicket:
     """A ticket and what its holder knows of it. Two are equal if they are one."""
 
@@ -74,7 +76,15 @@ class Wallet:
         self._tickets: dict[Audience, HeldTicket] = {}
 
     def put(self, audience: Audience, ticket: HeldTicket) -> None:
-        """Keep ``ticket`` in place of an older one for the same publisher."""
+        """Keep ``ticket`` in place of an older one for the same publisher.
+
+        Raises:
+            PeerError: its key is that of a ticket for another publisher, which could then pose as this one
+                (RFC 9200 section 6.1).
+        """
+        others = [held for other, held in self._tickets.items() if other != audience]
+        if any(_share_a_key(ticket, held) for held in others):
+            raise PeerError("the AC gave us one key for two publishers", where=audience.uri)
         self._tickets[audience] = ticket
 
     def drop(self, audience: Audience, ticket: HeldTicket) -> None:
@@ -111,3 +121,9 @@ class Wallet:
         for audience, _ in found:
             del self._tickets[audience]
         return found
+
+
+def _share_a_key(one: HeldTicket, other: HeldTicket) -> bool:
+    if one.key is None or other.key is None:
+        return False
+    return hmac.compare_digest(one.key.key, other.key.key)

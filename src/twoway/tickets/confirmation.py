@@ -23,7 +23,14 @@ from twoway.tickets.cose_key import (
     spki_from_cose_key_untrusted,
     thumbprint,
 )
-from twoway.tickets.iana import Algorithm, ConfirmationMethod, KeyParameter, KeyType, SymmetricKeyParameter
+from twoway.tickets.iana import (
+    Algorithm,
+    ConfirmationMethod,
+    KeyOperation,
+    KeyParameter,
+    KeyType,
+    SymmetricKeyParameter,
+)
 from twoway.tickets.provisional import DEFAULT_NUMBERS, ProvisionalNumbers
 
 HASH_BYTES = 32
@@ -32,6 +39,7 @@ KID_BYTES = 8
 """Of the name of a symmetric key, as the RFC's examples have it."""
 MAX_KID_BYTES = 64
 """Of a name that we read."""
+_DERIVING = (KeyOperation.DERIVE_KEY, KeyOperation.DERIVE_BITS)
 SYMMETRIC_KEY_BYTES = range(16, 64 + 1)
 """What DTLS takes as a pre-shared key here."""
 
@@ -154,7 +162,8 @@ class SymmetricConfirmation:
         """Read a decoded ``cnf`` map whose only key is a symmetric one.
 
         Raises:
-            UnusableKey: it is something else, has no name, or a key of another length than 16 to 64 bytes.
+            UnusableKey: it is something else, has no name, a key of another length than 16 to 64 bytes, or
+                words that restrict the key to something else than a handshake.
         """
         if not isinstance(value, Mapping):
             raise UnusableKey(KeyFault.MALFORMED)
@@ -168,6 +177,7 @@ class SymmetricConfirmation:
             raise UnusableKey(KeyFault.MALFORMED)
         if key is not None and (not isinstance(key, bytes) or len(key) not in SYMMETRIC_KEY_BYTES):
             raise UnusableKey(KeyFault.MALFORMED)
+        _check_symmetric_use(cose_key)
         return cls(kid, key)
 
 
@@ -226,6 +236,15 @@ def certificate_hash_untrusted(value: object) -> bytes:
             return _sha256(digest)
         case _:
             raise UnusableKey(KeyFault.MALFORMED)
+
+
+def _check_symmetric_use(cose_key: Mapping[object, object]) -> None:
+    """Refuse a key that is not for deriving others, as a handshake does (RFC 9052 section 7.1): no COSE
+    algorithm stands for DTLS, so one that is named is for something else."""
+    operations = cose_key.get(KeyParameter.KEY_OPS, [int(KeyOperation.DERIVE_KEY)])
+    derives = isinstance(operations, list) and any(op in operations for op in _DERIVING)
+    if KeyParameter.ALG in cose_key or not derives:
+        raise UnusableKey(KeyFault.UNSUPPORTED)
 
 
 def _sha256(digest: object) -> bytes:

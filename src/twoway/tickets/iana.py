@@ -228,6 +228,8 @@ class KeyOperation(IntEnum):
     """RFC 9052 section 7.1, table 5."""
 
     VERIFY = 2
+    DERIVE_KEY = 7
+    DERIVE_BITS = 8
 
 
 class Curve(IntEnum):
