@@ -96,7 +96,7 @@ class TestEntering:
             *("Handshake", "Request", "Response"),
         ]
 
-    async def test_a_publisher_that_takes_short_names_gets_the_ticket_before_and_the_name_in_the_handshake(
+    async def test_a_publisher_that_takes_short_names_gets_the_ticket_before(
         self, deployment: Deployment, ac: OddAC, door: KeyedDoor, uri: str, steps: list[Step]
     ):
         publisher = KeyedPublisher(HOST, uri, door.upload_uri)
@@ -232,7 +232,7 @@ class TestTime:
         await reader.read(uri)
         assert list(dict.fromkeys(door.shown)) == [FIRST, SECOND]
 
-    async def test_a_renewal_names_the_key_of_the_running_association_and_nothing_is_interrupted(
+    async def test_a_renewal_names_the_key_and_interrupts_nothing(
         self, reader: Subscriber, ac: OddAC, door: KeyedDoor, uri: str, steps: list[Step]
     ):
         """RFC 9202 section 4."""

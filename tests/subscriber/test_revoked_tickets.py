@@ -63,7 +63,7 @@ async def reader(deployment: Deployment, ac: OddAC, steps: list[Step]) -> AsyncI
 class TestARefusalAlthoughTheTicketShouldBeGood:
     """RFC 9770 section 14.4: the list is asked before the AC is asked for another ticket."""
 
-    async def test_a_ticket_that_is_not_revoked_is_shown_again_and_no_other_is_asked_for(
+    async def test_a_ticket_that_is_not_revoked_is_shown_again(
         self, reader: Subscriber, ac: OddAC, gate: Gate, uri: str
     ):
         await reader.read(uri)
