@@ -15,7 +15,7 @@ from odd_parties import Gate, OddAC, odd_ac, odd_publisher
 from twoway.errors import PeerError, RefusedError
 from twoway.identity import identity_uri
 from twoway.subscriber import ACReference, Step, Subscriber, TicketRevoked
-from twoway.subscriber.rules import revoked_untrusted
+from twoway.subscriber.grant import revoked_untrusted
 from twoway.tickets import CONTENT_FORMAT_TRL, CreationHints, FullSet, token_hash
 
 METER = identity_uri("meter")

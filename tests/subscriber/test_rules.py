@@ -13,18 +13,10 @@ from twoway.errors import PeerError, RefusedError, TwowayError
 from twoway.identity import PSKIdentity, RawPublicKeyIdentity, Unauthenticated, X509Identity
 from twoway.subscriber import ACReference
 from twoway.subscriber.audience import Audience
+from twoway.subscriber.grant import Ask, refusal_untrusted, take_grant_untrusted
 from twoway.subscriber.instant import Instant
-from twoway.subscriber.rules import (
-    Ask,
-    check_command,
-    excerpt,
-    refusal_untrusted,
-    require_ac,
-    require_hints,
-    require_publisher,
-    take_grant_untrusted,
-    unsuccessful_untrusted,
-)
+from twoway.subscriber.rules import require_ac, require_hints, require_publisher, unsuccessful_untrusted
+from twoway.subscriber.wording import check_command, excerpt
 from twoway.tickets import Confirmation, CreationHints, ErrorCode, Method, Scope, TokenError, TokenResponse
 
 PKI = small_pki()

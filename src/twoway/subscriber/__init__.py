@@ -1,9 +1,9 @@
 """The subscriber: reads and observes publishers, and gets itself a ticket where one is needed.
 
-``rules`` says what is believed and whom, ``wallet`` which ticket is usable when, ``exchange`` speaks
-CoAP, ``ac`` asks the AC, ``admission`` gets past a refusal, ``key_entrance`` into publishers without a
-certificate, ``revocation`` follows which tickets were revoked, ``client`` is the library call:
-:class:`Subscriber`.
+``rules`` says who is believed, ``grant`` what of the AC's answers, ``wallet`` which ticket is usable when,
+``exchange`` speaks CoAP, ``ac`` asks the AC, ``admission`` gets past a refusal, ``key_entrance`` into
+publishers without a certificate, ``revocation`` follows which tickets were revoked, ``client`` is the library
+call: :class:`Subscriber`.
 """
 
 from twoway.subscriber.audience import KeyedPublisher

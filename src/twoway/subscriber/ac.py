@@ -1,7 +1,7 @@
 """The AC as a subscriber asks it: for a ticket, and for the list of its revoked tickets.
 
 It owns the two exchanges, each over the association on which the AC proved who it is. What may be believed of
-an answer is decided in :mod:`twoway.subscriber.rules`.
+an answer is decided in :mod:`twoway.subscriber.grant`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,10 @@ from twoway.clock import Clock
 from twoway.identity import X509Identity
 from twoway.subscriber.audience import Audience
 from twoway.subscriber.exchange import Exchange, Observation, Session
+from twoway.subscriber.grant import Ask, refusal_untrusted, revoked_untrusted, take_grant_untrusted
 from twoway.subscriber.instant import Instant
 from twoway.subscriber.reference import ACReference
-from twoway.subscriber.rules import (
-    Ask,
-    refusal_untrusted,
-    require_ac,
-    revoked_untrusted,
-    take_grant_untrusted,
-)
+from twoway.subscriber.rules import require_ac
 from twoway.subscriber.steps import Steps, TicketObtained
 from twoway.subscriber.wallet import HeldTicket
 from twoway.tickets import CONTENT_FORMAT_ACE, Scope, TokenRequest

@@ -39,13 +39,9 @@ from twoway.subscriber.places import Places
 from twoway.subscriber.reading import Reading
 from twoway.subscriber.reference import ACReference
 from twoway.subscriber.revocation import RevocationWatch
-from twoway.subscriber.rules import (
-    check_command,
-    require_keyed_publisher,
-    require_publisher,
-    unsuccessful_untrusted,
-)
+from twoway.subscriber.rules import require_keyed_publisher, require_publisher, unsuccessful_untrusted
 from twoway.subscriber.steps import Steps, silent
+from twoway.subscriber.wording import check_command
 from twoway.trace import Trace, ignore
 
 ANSWER_TIMEOUT = 30.0

@@ -22,10 +22,10 @@ from twoway.subscriber.ac import ACClient
 from twoway.subscriber.admission import Admission
 from twoway.subscriber.audience import KeyedPublisher
 from twoway.subscriber.exchange import Exchange, Session
+from twoway.subscriber.grant import KeyNotKnown
 from twoway.subscriber.instant import Instant
 from twoway.subscriber.places import Places
 from twoway.subscriber.plain import upload
-from twoway.subscriber.rules import KeyNotKnown
 from twoway.subscriber.steps import Steps, TicketPresented
 from twoway.subscriber.wallet import HeldTicket, TicketKey
 from twoway.tickets import KeyName

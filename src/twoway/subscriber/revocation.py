@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from twoway.errors import TwowayError
 from twoway.subscriber.ac import ACClient
-from twoway.subscriber.rules import revoked_untrusted
+from twoway.subscriber.grant import revoked_untrusted
 from twoway.trace import Trace, TraceEvent
 
 
