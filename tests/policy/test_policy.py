@@ -6,8 +6,17 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from twoway.errors import CallerError, ConfigurationError
-from twoway.policy import DEFAULT_DENY, Decision, PolicySet, PublisherEntity, SubscriberEntity
+from twoway.policy import (
+    DEFAULT_DENY,
+    Circumstances,
+    Decision,
+    PolicySet,
+    PublisherEntity,
+    Question,
+    SubscriberEntity,
+)
 from twoway.policy.cedar import Engine, parse
+from twoway.policy.documents import documents_of
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SUBSCRIBER = SubscriberEntity(
@@ -44,15 +53,17 @@ def load(tmp_path):
     return load
 
 
+def question(**changes):
+    """A question about Stadtwerke's meter; what is no part of it is one of its circumstances."""
+    fields = {"principal": SUBSCRIBER, "action": "GET", "publisher": PUBLISHER, "path": "/power"}
+    circumstances = {"now": NOW}
+    for name, value in changes.items():
+        (fields if name in fields else circumstances)[name] = value
+    return Question(**fields, circumstances=Circumstances(**circumstances))
+
+
 def decide(policies, **changes):
-    request = {
-        "principal": SUBSCRIBER,
-        "action": "GET",
-        "publisher": PUBLISHER,
-        "path": "/power",
-        "now": NOW,
-    } | changes
-    return policies.decide(**request)
+    return policies.decide(question(**changes))
 
 
 class TestDecisions:
@@ -169,11 +180,9 @@ class TestTraps:
 
     def test_a_request_that_the_engine_gives_no_decision_on_is_not_permitted(self):
         policies, _ = parse(PERMIT_ALL)
-        engine = Engine({policy.policy_id: policy.source for policy in policies})
-        evaluation = engine.evaluate(
-            principal=SUBSCRIBER, action="OBSERVE", publisher=PUBLISHER, path="/power", now=NOW
-        )
-        assert not evaluation.permitted
+        engine = Engine.of({policy.policy_id: policy.source for policy in policies})
+        evaluation = engine.evaluate(documents_of(question(action="OBSERVE")))
+        assert not evaluation.permits
         assert evaluation.errors
 
     def test_two_unknown_regions_are_not_the_same_region(self, load):
@@ -346,22 +355,3 @@ class TestLoading:
         (tmp_path / "x.cedar").write_bytes(b" " * ((1 << 20) + 1))
         with pytest.raises(ConfigurationError, match="larger than"):
             PolicySet.load(tmp_path)
-
-
-class TestEntities:
-    def test_registry_attributes_are_sorted_into_a_subscriber(self):
-        attributes = {"organisation": "O", "region": "R", "purposes": "billing, audit,", "floor": "3"}
-        assert SubscriberEntity.from_attributes("urn:s", attributes) == SubscriberEntity(
-            "urn:s", "O", "R", frozenset({"billing", "audit"}), {"floor": "3"}
-        )
-
-    def test_registry_attributes_are_sorted_into_a_publisher(self):
-        attributes = {"organisation": "O", "region": "R", "model": "T210"}
-        assert PublisherEntity.from_attributes("urn:p", attributes) == PublisherEntity(
-            "urn:p", "O", "R", {"model": "T210"}
-        )
-
-    def test_missing_attributes_are_unknown_and_hence_denied(self, load):
-        stranger = SubscriberEntity.from_attributes("urn:s", {})
-        assert (stranger.organisation, stranger.region, stranger.purposes) == ("", "", frozenset())
-        assert not decide(load(PERMIT_ALL), principal=stranger).allowed

@@ -1,6 +1,7 @@
 """The access control server: who exists, who may read what, and the tickets that say so.
 
     config -> directory -> registry      who exists, from the operator's file and the CA's ledgers
+    entity, atlas                        somebody, and what follows from where they belong
     rights, service, decisions           whether a requester gets a ticket; pure
     storage                              the database: SQLite or PostgreSQL
     tickets, grants, audit               what was issued, given by hand, decided; on the disk before an answer
@@ -14,7 +15,8 @@ from twoway.ac.app import serve
 from twoway.ac.audit import AuditLog, ChainEnd, export_audit, read_audit, reading_audit, verify_audit
 from twoway.ac.config import ACConfig, load_config
 from twoway.ac.decisions import Answer, AuditEntry, Grant, Outcome, Refusal
-from twoway.ac.directory import Directory, Entity, compile_directory
+from twoway.ac.directory import Directory, compile_directory
+from twoway.ac.entity import Entity
 from twoway.ac.registry import Registry
 from twoway.ac.resources import TokenResource
 from twoway.ac.revocation_changes import RevocationChange

@@ -73,6 +73,7 @@ async def serve(
             ledgers=config.ledgers,
             publishers=config.publishers,
             subscribers=config.subscribers,
+            places=config.places,
             trace=trace,
         )
         registry.load()

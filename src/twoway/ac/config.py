@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,6 +35,48 @@ _RESOURCES_MAXIMUM = 64
 
 Word = Annotated[str, Field(min_length=1, max_length=255)]
 """An attribute's value: some text."""
+Attributes = dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], Word]
+"""Further attributes, which policies see as tags."""
+
+
+class JurisdictionSection(Section):
+    """``[[jurisdiction]]``: whose law holds, and with whom it has a treaty."""
+
+    name: Word
+    """What other tables call it, ``"CH"``."""
+    partners: tuple[Word, ...] = ()
+    """The jurisdictions that it has a treaty with. A treaty goes one way unless both say so."""
+
+
+class SiteSection(Section):
+    """``[[site]]``: a building, a plant, a vehicle."""
+
+    name: Word
+    """What publishers call it."""
+    jurisdiction: Word
+    """Where it stands, hence where its publishers stand."""
+
+
+class OrganisationSection(Section):
+    """``[[organisation]]``: what holds for all who belong to it."""
+
+    name: Word
+    """What publishers and subscribers call it."""
+    jurisdiction: Word | None = None
+    """The jurisdiction of its subscribers that have none of their own."""
+    certifications: tuple[Word, ...] = ()
+    """What each of its subscribers is certified for, beside its own certifications."""
+
+
+class RegionsSection(Section):
+    """``[regions]``: the ISP region of an address, and whether it has to be the registered one."""
+
+    file: Path
+    """A table of prefixes (CSV: ``prefix,region``) or a MaxMind DB (``*.mmdb``)."""
+    field: Word = "region"
+    """Where in a MaxMind DB's records the region is: ``"country.iso_code"``."""
+    require_agreement: bool = False
+    """Refuse whoever asks from another region than the registered one, or from none that is known."""
 
 
 class ResourceSection(Section):
@@ -41,6 +86,8 @@ class ResourceSection(Section):
     """Its path, ``/power``."""
     methods: tuple[MethodName, ...] = Field(("GET",), min_length=1)
     """The methods that a ticket may ever grant on it."""
+    category: Word | None = None
+    """The category of its data, for policies: ``"live"``, ``"billing"``."""
 
 
 class PublisherSection(Section):
@@ -53,7 +100,15 @@ class PublisherSection(Section):
     organisation: Word | None = None
     """Who owns it; unset: as the ledger says."""
     region: Word | None = None
-    """Where it stands; unset: as the ledger says."""
+    """The ISP region in which it stands; unset: as the ledger says."""
+    site: Word | None = None
+    """The ``[[site]]`` where it stands; unset: as the ledger says."""
+    tenant: Word | None = None
+    """Whose it is at its site; unset: as the ledger says."""
+    jurisdiction: Word | None = None
+    """Whose law holds; unset: its site's, else as the ledger says."""
+    attributes: Attributes = Field(default_factory=dict)
+    """Further ones; each beats the ledger's of the same name."""
     certificate: Path | None = None
     """Its certificate (PEM, leaf first), where no ledger has it."""
     compact_tickets: bool = False
@@ -68,11 +123,31 @@ class SubscriberSection(Section):
     organisation: Word | None = None
     """Who owns it; unset: as the ledger says."""
     region: Word | None = None
-    """Where it is served; unset: as the ledger says."""
+    """The ISP region in which it is served; unset: as the ledger says."""
     purposes: tuple[Word, ...] | None = None
     """What it may use data for; unset: as the ledger says."""
+    certifications: tuple[Word, ...] | None = None
+    """What it is certified for, beside what its organisation is; unset: as the ledger says."""
+    tenant: Word | None = None
+    """Which tenant it is or works for; unset: as the ledger says."""
+    jurisdiction: Word | None = None
+    """Whose law it is under; unset: as the ledger says, else its organisation's."""
+    attributes: Attributes = Field(default_factory=dict)
+    """Further ones; each beats the ledger's of the same name."""
     certificate: Path | None = None
     """Its certificate (PEM, leaf first): no other key is accepted then."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """What publishers and subscribers belong to, each table by itself."""
+
+    organisations: Sequence[OrganisationSection] = ()
+    """``[[organisation]]``."""
+    sites: Sequence[SiteSection] = ()
+    """``[[site]]``."""
+    jurisdictions: Sequence[JurisdictionSection] = ()
+    """``[[jurisdiction]]``."""
 
 
 class ACConfig(Section):
@@ -98,23 +173,41 @@ class ACConfig(Section):
     """The possible audiences."""
     subscribers: tuple[SubscriberSection, ...] = Field((), alias="subscriber")
     """Requesters that no ledger describes, or not fully."""
+    organisations: tuple[OrganisationSection, ...] = Field((), alias="organisation")
+    """What holds for all who belong to an organisation."""
+    sites: tuple[SiteSection, ...] = Field((), alias="site")
+    """Where publishers stand."""
+    jurisdictions: tuple[JurisdictionSection, ...] = Field((), alias="jurisdiction")
+    """Whose law holds, and treaties."""
+    regions: RegionsSection | None = None
+    """How the region of an address is found; unset: policies see none."""
+
+    @property
+    def places(self) -> Places:
+        """What publishers and subscribers name: organisations, sites, jurisdictions."""
+        return Places(organisations=self.organisations, sites=self.sites, jurisdictions=self.jurisdictions)
 
 
 def load_config(path: Path) -> ACConfig:
     """Read ``ac.toml``.
 
     Raises:
-        ConfigurationError: the file, a key or a value is wrong, or an identity stands in it twice.
+        ConfigurationError: the file, a key or a value is wrong, or an identity or a name stands in it twice.
     """
     config = load_toml(path, ACConfig)
-    for table, sections in (("publisher", config.publishers), ("subscriber", config.subscribers)):
-        seen: set[str] = set()
-        for section in sections:
-            if section.identity in seen:
-                raise ConfigurationError(
-                    f"the identity {section.identity} stands in two [[{table}]] tables",
-                    where=str(path),
-                    remedy="keep one of them",
-                )
-            seen.add(section.identity)
+    _require_unique(path, "publisher", "identity", (item.identity for item in config.publishers))
+    _require_unique(path, "subscriber", "identity", (item.identity for item in config.subscribers))
+    _require_unique(path, "organisation", "name", (item.name for item in config.organisations))
+    _require_unique(path, "site", "name", (item.name for item in config.sites))
+    _require_unique(path, "jurisdiction", "name", (item.name for item in config.jurisdictions))
     return config
+
+
+def _require_unique(path: Path, table: str, key: str, names: Iterable[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ConfigurationError(
+                f"the {key} {name} stands in two [[{table}]] tables",
+                where=str(path),
+                remedy="keep one of them",
+            )

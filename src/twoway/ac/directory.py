@@ -11,66 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
 
-from twoway.ac.config import PublisherSection, SubscriberSection
+from twoway.ac.atlas import Atlas
+from twoway.ac.config import Places, PublisherSection, ResourceSection, SubscriberSection
+from twoway.ac.entity import Entity
 from twoway.errors import CallerError, ConfigurationError
 from twoway.pki import LedgerEntry, Role, latest_by_uri, read_identity
 from twoway.tickets import Method, Scope, target_from_options
-
-
-@dataclass(frozen=True)
-class Entity:
-    """Somebody whom the AC knows."""
-
-    uri: str
-    """The identity."""
-    role: Role
-    """What it was certified as."""
-    organisation: str = ""
-    """Who owns it; empty is unknown, and policies permit nothing to the unknown."""
-    region: str = ""
-    """Where it stands or is served; likewise."""
-    purposes: frozenset[str] = frozenset()
-    """What it may use data for."""
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    """Everything else that the CA's ledger says of it."""
-    spki: bytes | None = field(default=None, repr=False)
-    """DER SubjectPublicKeyInfo of its key; None: any key that a trusted authority certifies for it."""
-    offer: Scope = field(default_factory=Scope)
-    """What it offers, hence the most that a ticket can ever grant; publishers only."""
-    compact_tickets: bool = False
-    """Whether its tickets name the holder's key by thumbprint; publishers only."""
-
-    def to_document(self) -> dict[str, object]:
-        """Return it as JSON takes it; :meth:`from_document` makes the same entity of that."""
-        return {
-            "uri": self.uri,
-            "role": self.role.value,
-            "organisation": self.organisation,
-            "region": self.region,
-            "purposes": sorted(self.purposes),
-            "attributes": dict(self.attributes),
-            "spki": None if self.spki is None else self.spki.hex(),
-            "offer": [[target, int(methods)] for target, methods in self.offer.entries],
-            "compact_tickets": self.compact_tickets,
-        }
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_document` wrote. For the AC's own database: nothing is checked."""
-        spki = document["spki"]
-        return cls(
-            uri=document["uri"],
-            role=Role(document["role"]),
-            organisation=document["organisation"],
-            region=document["region"],
-            purposes=frozenset(document["purposes"]),
-            attributes=document["attributes"],
-            spki=None if spki is None else bytes.fromhex(spki),
-            offer=Scope(tuple((target, Method(methods)) for target, methods in document["offer"])),
-            compact_tickets=document["compact_tickets"],
-        )
 
 
 @dataclass(frozen=True)
@@ -93,6 +40,7 @@ def compile_directory(
     ledgers: Iterable[LedgerEntry],
     publishers: Sequence[PublisherSection] = (),
     subscribers: Sequence[SubscriberSection] = (),
+    places: Places | None = None,
 ) -> Directory:
     """Merge what the CA issued with what the operator wrote; the operator's word wins.
 
@@ -101,26 +49,34 @@ def compile_directory(
             again takes the rights from a key that was lost.
         publishers: the possible audiences.
         subscribers: requesters that the ledgers do not describe, or not fully.
+        places: organisations, sites and jurisdictions.
 
     Raises:
         ConfigurationError: the file and the ledgers contradict each other, or a certificate is unusable.
     """
-    entities = {uri: _certified(entry) for uri, entry in latest_by_uri(ledgers).items()}
+    atlas = Atlas(places or Places())
+    entities = {uri: _certified(entry, atlas) for uri, entry in latest_by_uri(ledgers).items()}
     for section in publishers:
+        atlas.require_site_of(section)
         known = _in_role(entities, section.identity, Role.PUBLISHER, "publisher")
         entities[section.identity] = replace(
-            _described(known, section),
+            _described(known, section, atlas),
+            site=section.site or known.site,
             offer=_offer(section),
+            categories=_categories(section),
             compact_tickets=section.compact_tickets,
         )
     for requester in subscribers:
         known = _in_role(entities, requester.identity, Role.SUBSCRIBER, "subscriber")
-        purposes = known.purposes if requester.purposes is None else frozenset(requester.purposes)
-        entities[requester.identity] = replace(_described(known, requester), purposes=purposes)
-    return Directory(MappingProxyType(entities))
+        entities[requester.identity] = replace(
+            _described(known, requester, atlas),
+            purposes=_set_or(requester.purposes, known.purposes),
+            certifications=_set_or(requester.certifications, known.certifications),
+        )
+    return Directory(MappingProxyType({uri: atlas.placed(entity) for uri, entity in entities.items()}))
 
 
-def _certified(entry: LedgerEntry) -> Entity:
+def _certified(entry: LedgerEntry, atlas: Atlas) -> Entity:
     """Return the entity that a line of a ledger describes."""
     rest = dict(entry.attributes)
     return Entity(
@@ -128,10 +84,22 @@ def _certified(entry: LedgerEntry) -> Entity:
         role=entry.role,
         organisation=rest.pop("organisation", ""),
         region=rest.pop("region", ""),
-        purposes=frozenset(rest.pop("purposes", "").replace(",", " ").split()),
+        site=rest.pop("site", "") if entry.role is Role.PUBLISHER else "",
+        tenant=rest.pop("tenant", ""),
+        jurisdiction=atlas.jurisdiction(rest.pop("jurisdiction", None)),
+        purposes=_words(rest.pop("purposes", "")),
+        certifications=_words(rest.pop("certifications", "")),
         attributes=rest,
         spki=entry.spki,
     )
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.replace(",", " ").split())
+
+
+def _set_or(written: Sequence[str] | None, known: frozenset[str]) -> frozenset[str]:
+    return known if written is None else frozenset(written)
 
 
 def _in_role(entities: Mapping[str, Entity], uri: str, role: Role, table: str) -> Entity:
@@ -147,13 +115,16 @@ def _in_role(entities: Mapping[str, Entity], uri: str, role: Role, table: str) -
     return known
 
 
-def _described(known: Entity, section: PublisherSection | SubscriberSection) -> Entity:
+def _described(known: Entity, section: PublisherSection | SubscriberSection, atlas: Atlas) -> Entity:
     """Return ``known`` with what the operator wrote about it."""
     pinned = section.certificate
     return replace(
         known,
         organisation=section.organisation or known.organisation,
         region=section.region or known.region,
+        tenant=section.tenant or known.tenant,
+        jurisdiction=atlas.jurisdiction(section.jurisdiction) or known.jurisdiction,
+        attributes={**known.attributes, **section.attributes},
         spki=known.spki if pinned is None else _pinned_key(section.identity, pinned),
     )
 
@@ -162,9 +133,7 @@ def _offer(section: PublisherSection) -> Scope:
     try:
         return Scope(
             tuple(
-                (target_from_options(item.path[1:].split("/"), ()), Method[name.upper()])
-                for item in section.resources
-                for name in item.methods
+                (_target(item), Method[name.upper()]) for item in section.resources for name in item.methods
             )
         )
     except CallerError:
@@ -172,6 +141,22 @@ def _offer(section: PublisherSection) -> Scope:
             f"a resource of {section.identity} has a path that no request can name",
             remedy="write paths as /name/name, without dot segments",
         ) from None
+
+
+def _categories(section: PublisherSection) -> dict[str, str]:
+    """Return the categories of a publisher's resources; a path may stand in several entries."""
+    found: dict[str, str] = {}
+    for item in section.resources:
+        if item.category is not None and found.setdefault(_target(item), item.category) != item.category:
+            raise ConfigurationError(
+                f"the resource {item.path} of {section.identity} has two categories",
+                remedy="keep one of them",
+            )
+    return found
+
+
+def _target(resource: ResourceSection) -> str:
+    return target_from_options(resource.path[1:].split("/"), ())
 
 
 def _pinned_key(identity: str, path: Path) -> bytes:

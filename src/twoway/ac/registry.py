@@ -17,8 +17,9 @@ from types import MappingProxyType
 from sqlalchemy import Connection, delete, insert, select
 
 from twoway.ac import generation
-from twoway.ac.config import PublisherSection, SubscriberSection
-from twoway.ac.directory import Directory, Entity, compile_directory
+from twoway.ac.config import Places, PublisherSection, SubscriberSection
+from twoway.ac.directory import Directory, compile_directory
+from twoway.ac.entity import Entity
 from twoway.ac.storage import Database, tables
 from twoway.errors import ConfigurationError, StorageError
 from twoway.pki import read_ledger
@@ -36,6 +37,7 @@ class Registry:
         ledgers: the CA's ledgers.
         publishers: the ``[[publisher]]`` tables.
         subscribers: the ``[[subscriber]]`` tables.
+        places: organisations, sites and jurisdictions.
         trace: hears when the ledgers were read again, or could not be.
     """
 
@@ -46,12 +48,14 @@ class Registry:
         ledgers: Sequence[Path] = (),
         publishers: Sequence[PublisherSection] = (),
         subscribers: Sequence[SubscriberSection] = (),
+        places: Places | None = None,
         trace: Trace = ignore,
     ) -> None:
         self._database = database
         self._ledgers = tuple(ledgers)
         self._publishers = tuple(publishers)
         self._subscribers = tuple(subscribers)
+        self._places = places
         self._trace = trace
         self._marks: _Marks = {}
         self.directory = Directory()
@@ -103,7 +107,7 @@ class Registry:
         # even if reading fails: a broken ledger is read again when it changes, not at each request.
         self._marks = self._look()
         entries = [entry for ledger in self._ledgers for entry in read_ledger(ledger)]
-        _write(connection, compile_directory(entries, self._publishers, self._subscribers))
+        _write(connection, compile_directory(entries, self._publishers, self._subscribers, self._places))
         return _read(connection)
 
     def _look(self) -> _Marks:

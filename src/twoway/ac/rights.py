@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
-from twoway.ac.directory import Entity
-from twoway.policy import PolicySet, PublisherEntity, SubscriberEntity
+from twoway.ac.entity import Entity
+from twoway.policy import Circumstances, PolicySet, Question
 from twoway.tickets import Method, Scope
 
 _ACTIONS = {Method.IPATCH: "iPATCH"}
@@ -28,10 +27,10 @@ class Judgement:
 
 
 def judge(
-    policies: PolicySet, requester: Entity, publisher: Entity, scope: Scope, now: datetime
+    policies: PolicySet, requester: Entity, publisher: Entity, scope: Scope, circumstances: Circumstances
 ) -> Judgement:
     """Split ``scope`` into what ``requester`` may do at ``publisher`` and what not."""
-    principal, place = _subscriber(requester), _publisher(publisher)
+    principal, place = requester.as_subscriber(), publisher.as_publisher()
     granted: list[tuple[str, Method]] = []
     # Dictionaries as ordered sets: each policy once, in the order in which they spoke.
     granted_by: dict[str, None] = {}
@@ -39,13 +38,7 @@ def judge(
     errors: dict[str, None] = {}
     for target, methods in scope.entries:
         for method in methods:
-            decision = policies.decide(
-                principal=principal,
-                action=_ACTIONS.get(method, str(method)),
-                publisher=place,
-                path=target,
-                now=now,
-            )
+            decision = policies.decide(Question(principal, action_of(method), place, target, circumstances))
             if decision.allowed:
                 granted.append((target, method))
             (granted_by if decision.allowed else refused_by).update(dict.fromkeys(decision.policies))
@@ -53,20 +46,6 @@ def judge(
     return Judgement(Scope(tuple(granted)), tuple(granted_by), tuple(refused_by), tuple(errors))
 
 
-def _subscriber(entity: Entity) -> SubscriberEntity:
-    return SubscriberEntity(
-        uri=entity.uri,
-        organisation=entity.organisation,
-        region=entity.region,
-        purposes=entity.purposes,
-        attributes=entity.attributes,
-    )
-
-
-def _publisher(entity: Entity) -> PublisherEntity:
-    return PublisherEntity(
-        uri=entity.uri,
-        organisation=entity.organisation,
-        region=entity.region,
-        attributes=entity.attributes,
-    )
+def action_of(method: Method) -> str:
+    """Return what policies call a method."""
+    return _ACTIONS.get(method, str(method))

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from twoway.ac.decisions import Answer, AuditEntry, Grant, Outcome, Refusal
-from twoway.ac.directory import Directory, Entity
+from twoway.ac.directory import Directory
+from twoway.ac.entity import Entity
 from twoway.ac.rights import Judgement, judge
 from twoway.errors import CallerError
 from twoway.identity import Identity, X509Identity
 from twoway.pki import Role
-from twoway.policy import PolicySet
+from twoway.policy import Circumstances, PolicySet
 from twoway.tickets import (
     Confirmation,
     ErrorCode,
@@ -107,7 +108,7 @@ class TokenService:
             raise TokenRequestRejected(
                 ErrorCode.INVALID_SCOPE, "the publisher offers nothing of the requested scope"
             )
-        judgement = judge(self._policies, known, publisher, offered, now)
+        judgement = judge(self._policies, known, publisher, offered, Circumstances(now))
         if not judgement.granted:
             raise _RefusedByPolicy(judgement)
         return judgement

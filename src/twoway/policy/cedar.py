@@ -1,30 +1,37 @@
-"""The Cedar engine, met here alone: parsing, validating and evaluating by ``cedarpy``.
+"""The Cedar engine, met here alone: parsing, validating, linking and evaluating by ``cedarpy``.
 
 It answers in plain values. Three traps of the engine are closed here: a policy that fails while it is
 evaluated is skipped by Cedar, so its error is always handed on beside the decision; every evaluation has
-the schema; and a time goes in as a ``datetime``, never as text.
+the schema; and entities are parsed against it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
+from typing import Any, TypeAlias
 
 import cedarpy
 
-from twoway.policy.entities import PublisherEntity, SubscriberEntity
+from twoway.policy.documents import NAMESPACE, Documents, reference
+from twoway.policy.entities import ACTIONS
+from twoway.policy.grants import GRANT_PREFIX, LinkedGrant
 
-_SUBSCRIBER = "Twoway::Subscriber"
-_PUBLISHER = "Twoway::Publisher"
-_RESOURCE = "Twoway::Resource"
-_ACTION = "Twoway::Action"
-
-Source = dict[str, object]
+Source: TypeAlias = dict[str, Any]
 """One parsed policy in Cedar's JSON form."""
+
+_ENTITY_SETS_REMEMBERED = 1024
+"""Parsing the entities of a question costs more than answering it, and one ticket takes several answers
+about the same parties. Some kilobytes each."""
+_GRANT_TEMPLATES = "".join(
+    f'@id("{action}") permit(principal == ?principal, action == {NAMESPACE}Action::"{action}", '
+    "resource in ?resource);"
+    for action in ACTIONS
+)
+"""What a grant is linked from: a template for each method. A resource is in itself, and in its publisher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +56,22 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What the engine says of one request."""
+    """What some policies say to one question."""
 
-    permitted: bool
-    deciding: tuple[str, ...]
-    """The policies that decided, sorted."""
-    errors: tuple[str, ...]
-    """What could not be evaluated. The engine decided without it, so its decision is worth nothing."""
+    permits: frozenset[str] = frozenset()
+    """The permits that apply. Not told where a forbid applies."""
+    forbids: frozenset[str] = frozenset()
+    """The forbids that apply."""
+    errors: tuple[str, ...] = ()
+    """What could not be evaluated. The engine goes on without it, so the rest alone is worth nothing."""
+
+    def and_also(self, other: Evaluation) -> Evaluation:
+        """Return what both say together. An error that both met is told once."""
+        return Evaluation(
+            self.permits | other.permits,
+            self.forbids | other.forbids,
+            tuple(dict.fromkeys(self.errors + other.errors)),
+        )
 
 
 def parse(text: str) -> tuple[list[ParsedPolicy], list[Fault]]:
@@ -64,11 +80,11 @@ def parse(text: str) -> tuple[list[ParsedPolicy], list[Fault]]:
     Returns:
         The policies in the order of the file, and what is wrong with them.
     """
-    faults = [_fault(error) for error in cedarpy.validate_policies(text, _schema()).errors]
+    faults = [_fault(error) for error in cedarpy.validate_policies(text, schema()).errors]
     if any(fault.position is None for fault in faults):
         return [], faults
     parsed = json.loads(cedarpy.policies_to_json_str(text))
-    # A template is a policy with a hole. It decides nothing until it is linked, which nobody does here.
+    # A template is a policy with a hole. Those that are linked are ours, for grants by hand.
     faults += [Fault(_position(name), "a template is not a policy") for name in parsed["templates"]]
     policies = [
         ParsedPolicy(_position(name), source.get("annotations", {}).get("id") or "", source)
@@ -79,51 +95,67 @@ def parse(text: str) -> tuple[list[ParsedPolicy], list[Fault]]:
 
 
 class Engine:
-    """Compiled policies, named by their ``@id``."""
+    """Compiled policies, named by their ``@id``, and linked grants."""
 
-    def __init__(self, policies: Mapping[str, Source]) -> None:
+    def __init__(self, compiled: cedarpy.PolicySet) -> None:
+        self.compiled = compiled
+
+    @classmethod
+    def of(cls, policies: Mapping[str, Source]) -> Engine:
         """Compile policies; the keys become the names in decisions and errors."""
-        self._policies = cedarpy.PolicySet.from_json_str(
-            json.dumps({"staticPolicies": dict(policies), "templates": {}, "templateLinks": []})
-        )
+        document = {"staticPolicies": dict(policies), "templates": {}, "templateLinks": []}
+        return cls(cedarpy.PolicySet.from_json_str(json.dumps(document)))
 
-    def evaluate(
-        self,
-        *,
-        principal: SubscriberEntity,
-        action: str,
-        publisher: PublisherEntity,
-        path: str,
-        now: datetime,
-    ) -> Evaluation:
-        """Evaluate one request. What cannot be evaluated comes back as an error, it is not raised."""
-        resource_id = publisher.uri + path
-        request = {
-            "principal": {"type": _SUBSCRIBER, "id": principal.uri},
-            "action": {"type": _ACTION, "id": action},
-            "resource": {"type": _RESOURCE, "id": resource_id},
-            "context": {"now": {"__extn": {"fn": "datetime", "arg": _instant(now)}}},
-        }
-        entities = [
-            _subscriber(principal),
-            _publisher(publisher),
-            _resource(resource_id, publisher, path),
-        ]
+    @classmethod
+    def of_grants(cls, grants: Iterable[LinkedGrant]) -> Engine:
+        """Link grants."""
+        return cls(_grant_templates().with_linked_batch([link for each in grants for link in _links(each)]))
+
+    def evaluate(self, asked: Documents) -> Evaluation:
+        """Evaluate one question. What cannot be evaluated comes back as an error, it is not raised."""
         try:
-            result = cedarpy.is_authorized(request, self._policies, entities, _schema())
+            entities = _parsed_entities(json.dumps(list(asked.entities.values())))
+            result = cedarpy.is_authorized(asked.request, self.compiled, entities, schema())
         except ValueError as error:  # text that is no Unicode, for one
-            return Evaluation(permitted=False, deciding=(), errors=(_one_line(str(error)),))
+            return Evaluation(errors=(_one_line(str(error)),))
+        names = frozenset(map(_without_method, result.diagnostics.reasons))
         return Evaluation(
-            permitted=result.decision is cedarpy.Decision.Allow,
-            deciding=tuple(sorted(result.diagnostics.reasons)),
+            permits=names if result.decision is cedarpy.Decision.Allow else frozenset(),
+            forbids=names if result.decision is cedarpy.Decision.Deny else frozenset(),
             errors=tuple(map(_one_line, result.diagnostics.errors)),
         )
 
 
 @cache
-def _schema() -> cedarpy.Schema:
+def schema() -> cedarpy.Schema:
     """Return the shipped schema, parsed once."""
     return cedarpy.Schema.from_str((files("twoway.policy") / "schema.cedarschema").read_text("utf-8"))
+
+
+@cache
+def _grant_templates() -> cedarpy.PolicySet:
+    return cedarpy.PolicySet.from_str(_GRANT_TEMPLATES)
+
+
+@lru_cache(maxsize=_ENTITY_SETS_REMEMBERED)
+def _parsed_entities(document: str) -> cedarpy.Entities:
+    """Parse entities. Remembered by their whole text, so that nothing stale can be found."""
+    return cedarpy.Entities.from_json_str(document, schema())
+
+
+def _links(grant: LinkedGrant) -> list[dict[str, Any]]:
+    """One link for each method."""
+    uid = ("Publisher", grant.publisher) if grant.path is None else ("Resource", grant.publisher + grant.path)
+    values = {"?principal": reference(("Subscriber", grant.principal)), "?resource": reference(uid)}
+    return [
+        {"template_id": method, "new_id": f"{GRANT_PREFIX}{grant.grant_id} {method}", "values": values}
+        for method in sorted(grant.methods)
+    ]
+
+
+def _without_method(name: str) -> str:
+    """A link's name ends with its method: the grant is what people know."""
+    return name.rsplit(" ", 1)[0] if name.startswith(GRANT_PREFIX) else name
 
 
 def _fault(error: cedarpy.ValidationError) -> Fault:
@@ -138,39 +170,3 @@ def _one_line(text: str) -> str:
 def _position(engine_id: str) -> int:
     """The engine numbers the policies of a text ``policy0``, ``policy1`` and so on."""
     return int(engine_id.removeprefix("policy")) + 1
-
-
-def _subscriber(subscriber: SubscriberEntity) -> dict[str, object]:
-    return {
-        "uid": {"type": _SUBSCRIBER, "id": subscriber.uri},
-        "attrs": {
-            "organisation": subscriber.organisation,
-            "region": subscriber.region,
-            "purposes": sorted(subscriber.purposes),
-        },
-        "parents": [],
-        "tags": dict(subscriber.attributes),
-    }
-
-
-def _publisher(publisher: PublisherEntity) -> dict[str, object]:
-    return {
-        "uid": {"type": _PUBLISHER, "id": publisher.uri},
-        "attrs": {"organisation": publisher.organisation, "region": publisher.region},
-        "parents": [],
-        "tags": dict(publisher.attributes),
-    }
-
-
-def _resource(resource_id: str, publisher: PublisherEntity, path: str) -> dict[str, object]:
-    parent = {"type": _PUBLISHER, "id": publisher.uri}
-    return {
-        "uid": {"type": _RESOURCE, "id": resource_id},
-        "attrs": {"path": path, "publisher": {"__entity": parent}},
-        "parents": [parent],
-    }
-
-
-def _instant(now: datetime) -> str:
-    """Cedar's form of a point in time: UTC, milliseconds."""
-    return now.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

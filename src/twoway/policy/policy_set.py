@@ -1,27 +1,25 @@
-"""The policies of an AC: read from a folder once, checked, then asked for decisions.
+"""The policies of an AC, asked for decisions.
 
-It owns what makes a decision safe to act on. Nothing is permitted unless a policy says so; a ``forbid``
-beats every ``permit``; whatever cannot be evaluated denies; and each decision names the policies behind
-it, which is why every policy must have an ``@id`` of its own. Where policies come from and who is told
-of a decision is not its business.
+It owns what makes a decision safe to act on. Nothing is permitted unless a policy or a grant says so; a
+``forbid`` beats every ``permit``; whatever cannot be evaluated denies; what a subscriber claims can only
+narrow; and each decision names the policies behind it, which is why every policy has an ``@id`` of its own.
+Where policies come from and who is told of a decision is not its business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
-from twoway.errors import CallerError, ConfigurationError
-from twoway.policy.cedar import Engine, Fault, ParsedPolicy, Source, parse
-from twoway.policy.entities import PublisherEntity, SubscriberEntity
-
-DEFAULT_DENY = "default-deny"
-"""Stands in the place of a policy's ``@id`` where no policy permitted. No policy may be called so."""
-_FILE_LIMIT_BYTES = 1 << 20
-"""A file of policies is written and read by people; what is larger is some other file."""
+from twoway.policy.cedar import Engine, Evaluation, Source
+from twoway.policy.documents import documents_of
+from twoway.policy.entities import PublisherEntity, Question, SubscriberEntity
+from twoway.policy.grants import GrantIndex, LinkedGrant
+from twoway.policy.policy_files import DEFAULT_DENY, read_policies
+from twoway.policy.slices import Slices
 
 
 @dataclass(frozen=True)
@@ -30,86 +28,93 @@ class Decision:
 
     allowed: bool
     policies: tuple[str, ...]
-    """The ``@id`` of each policy that decided, sorted; :data:`DEFAULT_DENY` alone where none did."""
+    """The ``@id`` of each policy that decided, sorted, a grant as ``grant:NAME``; :data:`DEFAULT_DENY` alone
+    where none did."""
     errors: tuple[str, ...] = ()
     """What could not be evaluated, in sentences for the log. Never beside ``allowed``."""
 
 
 class PolicySet:
-    """Checked policies. Immutable: a changed folder is loaded anew."""
+    """Checked policies, and the grants beside them. Immutable: what changed is another policy set."""
 
-    def __init__(self, policies: dict[str, Source]) -> None:
-        self._ids = tuple(sorted(policies))
-        self._engine = Engine(policies)
+    def __init__(self, sources: Mapping[str, Source], slices: Slices, grants: GrantIndex) -> None:
+        self._sources = sources
+        self._slices = slices
+        self._grants = grants
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Load and check every ``*.cedar`` file in a folder. A folder without any permits nothing.
 
         Raises:
-            ConfigurationError: the folder or a file cannot be read, a policy is not Cedar, does not fit
-                the schema, has no ``@id``, or has one that is taken. The sentence names file and policy.
+            ConfigurationError: as :func:`~twoway.policy.policy_files.read_policies` says.
         """
-        origins: dict[str, Path] = {}
-        sources: dict[str, Source] = {}
-        for path in _policy_files(folder):
-            for policy in _checked(path):
-                if policy.policy_id in origins:
-                    raise ConfigurationError(
-                        f"a policy @id({_quoted(policy)}) is already in {origins[policy.policy_id].name}",
-                        where=str(path),
-                        remedy="give each policy an @id of its own",
-                    )
-                origins[policy.policy_id] = path
-                sources[policy.policy_id] = policy.source
-        return cls(sources)
+        sources = read_policies(folder)
+        return cls(MappingProxyType(sources), Slices(sources), GrantIndex())
+
+    def with_grants(self, grants: Iterable[LinkedGrant]) -> Self:
+        """Return the same policies with these grants in the place of those before. Compiles nothing.
+
+        Raises:
+            CallerError: two grants have one name.
+        """
+        return type(self)(self._sources, self._slices, GrantIndex(grants))
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The ``@id`` of every policy, sorted."""
-        return self._ids
+        return tuple(sorted(self._sources))
 
-    def decide(
-        self,
-        *,
-        principal: SubscriberEntity,
-        action: str,
-        publisher: PublisherEntity,
-        path: str,
-        now: datetime,
-    ) -> Decision:
-        """Decide whether ``principal`` may do ``action`` to the resource ``path`` of ``publisher``.
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """Every policy in Cedar's JSON form, by its ``@id``."""
+        return self._sources
 
-        Args:
-            principal: who asks, as registered.
-            action: a CoAP method as the schema writes it: ``GET``, ``iPATCH``.
-            publisher: whose resource it is, as registered.
-            path: the resource's path, ``/power``.
-            now: the time, aware; policies see it as ``context.now``.
+    def grants_between(self, principal: str, publisher: str) -> tuple[LinkedGrant, ...]:
+        """Return the grants by hand of a subscriber at a publisher, those that are over among them."""
+        return self._grants.between(principal, publisher)
 
-        Returns:
-            The decision. Everything that cannot be judged is denied, with the errors saying why.
+    def decide(self, question: Question) -> Decision:
+        """Decide. Everything that cannot be judged is denied, with the errors saying why."""
+        return self.decide_with_view(question)[0]
 
-        Raises:
-            CallerError: ``now`` has no time zone.
-        """
-        if now.tzinfo is None:
-            raise CallerError("a decision was asked for at a time without a time zone")
-        errors = tuple(_unjudgeable(principal, publisher, path))
+    def decide_with_view(self, question: Question) -> tuple[Decision, Question]:
+        """Decide, and return the view of the question that decided (:meth:`Question.views`)."""
+        errors = tuple(_unjudgeable(question))
         if errors:
-            return Decision(allowed=False, policies=(DEFAULT_DENY,), errors=errors)
-        evaluation = self._engine.evaluate(
-            principal=principal, action=action, publisher=publisher, path=path, now=now
-        )
-        allowed = evaluation.permitted and not evaluation.errors
-        # What permitted is no reason for a denial: an error, not that policy, decided.
-        deciding = evaluation.deciding if allowed or not evaluation.permitted else ()
-        return Decision(allowed=allowed, policies=deciding or (DEFAULT_DENY,), errors=evaluation.errors)
+            return Decision(allowed=False, policies=(DEFAULT_DENY,), errors=errors), question
+        for view in question.views():
+            decision = _decision(self._evaluate(view))
+            if not decision.allowed:
+                break
+        return decision, view
+
+    def _evaluate(self, question: Question) -> Evaluation:
+        asked = documents_of(question)
+        evaluation = self._slices.evaluate(asked)
+        live = [
+            grant
+            for grant in self.grants_between(question.principal.uri, question.publisher.uri)
+            if not grant.is_over_at(question.circumstances.now)
+        ]
+        return evaluation.and_also(Engine.of_grants(live).evaluate(asked)) if live else evaluation
 
 
-def _unjudgeable(principal: SubscriberEntity, publisher: PublisherEntity, path: str) -> Iterator[str]:
-    """Name what is missing to judge a request."""
-    for entity in (principal, publisher):
+def _decision(evaluation: Evaluation) -> Decision:
+    if evaluation.forbids or evaluation.errors:
+        # What permitted is no reason for a denial: a forbid or an error decided.
+        deciding = tuple(sorted(evaluation.forbids)) or (DEFAULT_DENY,)
+        return Decision(allowed=False, policies=deciding, errors=evaluation.errors)
+    if evaluation.permits:
+        return Decision(allowed=True, policies=tuple(sorted(evaluation.permits)))
+    return Decision(allowed=False, policies=(DEFAULT_DENY,))
+
+
+def _unjudgeable(question: Question) -> Iterator[str]:
+    """Name what is missing to judge a question."""
+    principal, publisher, path = question.principal, question.publisher, question.path
+    parties: tuple[SubscriberEntity | PublisherEntity, ...] = (principal, publisher)
+    for entity in parties:
         if not entity.uri:
             yield "an identity is empty"
         # Two unknown regions are equal to a policy, and must not be taken for the same one.
@@ -122,70 +127,6 @@ def _unjudgeable(principal: SubscriberEntity, publisher: PublisherEntity, path: 
         yield f"{publisher.uri} has a slash in its identity, which a publisher's must not"
     if not path.startswith("/"):
         yield f"{path!r} is not the path of a resource"
-
-
-def _policy_files(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.suffix == ".cedar")
-    except OSError as error:
-        raise ConfigurationError(
-            f"the folder of policies cannot be read: {error.strerror}",
-            where=str(folder),
-            remedy="create it and put *.cedar files into it",
-        ) from None
-
-
-def _checked(path: Path) -> list[ParsedPolicy]:
-    """Return the policies of a file, all of them valid and named."""
-    policies, faults = parse(_read(path))
-    if faults:
-        raise _in_a_sentence(faults, policies, path)
-    for policy in policies:
-        if not policy.policy_id.strip():
-            raise ConfigurationError(
-                f"policy {policy.position} has no @id",
-                where=str(path),
-                remedy='write @id("a-name-of-its-own") before it',
-            )
-        if policy.policy_id == DEFAULT_DENY:
-            raise ConfigurationError(
-                f"policy {policy.position} has the @id({_quoted(policy)}), which stands for no policy at all",
-                where=str(path),
-                remedy="give it another",
-            )
-    return policies
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_FILE_LIMIT_BYTES + 1)
-        if len(data) > _FILE_LIMIT_BYTES:
-            raise ConfigurationError(
-                f"the file is larger than {_FILE_LIMIT_BYTES} bytes", where=str(path), remedy="split it"
-            )
-        return data.decode("utf-8")
-    except OSError as error:
-        raise ConfigurationError(
-            f"the policies cannot be read: {error.strerror}",
-            where=str(path),
-            remedy="check the file and its permissions",
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(
-            "the file is not text in UTF-8", where=str(path), remedy="save it as UTF-8"
-        ) from None
-
-
-def _in_a_sentence(faults: list[Fault], policies: list[ParsedPolicy], path: Path) -> ConfigurationError:
-    """Say the first fault, and how many more there are."""
-    first = faults[0]
-    names = {policy.position: f"@id({_quoted(policy)})" for policy in policies if policy.policy_id}
-    policy = names.get(first.position or 0, f"number {first.position}")
-    what = f"policy {policy}: {first.what}" if first.position else f"this is not Cedar: {first.what}"
-    others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return ConfigurationError(what + others, where=str(path), remedy="correct the policy")
-
-
-def _quoted(policy: ParsedPolicy) -> str:
-    return f'"{policy.policy_id}"'
+    purpose = question.circumstances.purpose
+    if purpose is not None and purpose not in principal.purposes:
+        yield f"{principal.uri} is not registered for the purpose {purpose!r} that it claims"
