@@ -8,6 +8,7 @@ the schema; and entities are parsed against it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -22,6 +23,8 @@ from twoway.policy.grants import GRANT_PREFIX, LinkedGrant
 
 Source: TypeAlias = dict[str, Any]
 """One parsed policy in Cedar's JSON form."""
+Expression: TypeAlias = Any
+"""One expression in Cedar's JSON form."""
 
 _ENTITY_SETS_REMEMBERED = 1024
 """Parsing the entities of a question costs more than answering it, and one ticket takes several answers
@@ -32,6 +35,11 @@ _GRANT_TEMPLATES = "".join(
     for action in ACTIONS
 )
 """What a grant is linked from: a template for each method. A resource is in itself, and in its publisher."""
+
+
+_ANYBODY_WHEN = "permit(principal, action, resource) when {"
+_QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")')
+_BARE_NAME = re.compile(r"(?<!\w)\((\w+(?:\.\w+)*)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,31 @@ def parse(text: str) -> tuple[list[ParsedPolicy], list[Fault]]:
     return sorted(policies, key=lambda policy: policy.position), faults
 
 
+def text_of(expression: Expression) -> str:
+    """Write an expression in Cedar's JSON form as people do, on one line."""
+    policy = policy_of(expression)
+    text = cedarpy.policies_from_json_str(
+        json.dumps({"staticPolicies": {"it": policy}, "templates": {}, "templateLinks": []})
+    )
+    condition = _one_line(text).removeprefix(_ANYBODY_WHEN).removesuffix("};").strip()
+    # The engine puts every operand into parentheses: not around names, and never inside of quoted text.
+    pieces = _QUOTED.split(condition)
+    pieces[::2] = [_BARE_NAME.sub(r"\1", _BARE_NAME.sub(r"\1", piece)) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def policy_of(expression: Expression) -> Source:
+    """Return a policy that permits anybody anything where ``expression`` holds."""
+    anything = {"op": "All"}
+    return {
+        "effect": "permit",
+        "principal": anything,
+        "action": anything,
+        "resource": anything,
+        "conditions": [{"kind": "when", "body": expression}],
+    }
+
+
 class Engine:
     """Compiled policies, named by their ``@id``, and linked grants."""
 
@@ -124,6 +157,42 @@ class Engine:
             forbids=names if result.decision is cedarpy.Decision.Deny else frozenset(),
             errors=tuple(map(_one_line, result.diagnostics.errors)),
         )
+
+
+def may_apply(policies: Mapping[str, Source], action: str, asked: Documents | None) -> set[str]:
+    """Return the policies that some circumstances may make apply; for ``asked`` None, with some parties.
+
+    Cedar's partial evaluation, which its authors call experimental: good for advice, never for a decision.
+    What it cannot tell counts as possible.
+
+    Raises:
+        ValueError: an identity cannot be written in Cedar.
+    """
+    request: dict[str, Any] = {"action": _literal({"type": NAMESPACE + "Action", "id": action})}
+    entities = "[]"
+    if asked is not None:
+        request |= {name: _literal(asked.request[name]) for name in ("principal", "resource")}
+        entities = json.dumps(list(asked.entities.values()))
+    compiled = Engine.of(policies).compiled
+    result = cedarpy.is_authorized_partial(request, compiled, _parsed_entities(entities), schema())
+    rests = {name: rest["conditions"][0]["body"] for name, rest in result.residuals.items()}
+    return {name for name in policies if not _is_never_true(rests.get(name, {}))}
+
+
+def _literal(uid: dict[str, str]) -> str:
+    """Write an entity's name in Cedar's syntax."""
+    return f"{uid['type']}::{json.dumps(uid['id'], ensure_ascii=False)}"
+
+
+def _is_never_true(rest: Expression) -> bool:
+    match rest:
+        case {"Value": False}:
+            return True
+        case {"&&": {"left": left, "right": right}}:
+            return _is_never_true(left) or _is_never_true(right)
+        case {"||": {"left": left, "right": right}}:
+            return _is_never_true(left) and _is_never_true(right)
+    return False
 
 
 @cache

@@ -81,6 +81,8 @@ class Circumstances:
     """``context.address``: from where the AC saw the subscriber ask, without an IPv6 zone; None: unknown."""
     region: str | None = None
     """``context.region``: the region of that address, as the AC derived it."""
+    agreement_required: bool = False
+    """Whether ``region`` has to be the one in which the principal is registered; if not, it is denied."""
     purpose: str | None = None
     """``context.purpose``: what the subscriber claims to want the readings for; None: it claims nothing."""
 

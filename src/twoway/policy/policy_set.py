@@ -127,6 +127,9 @@ def _unjudgeable(question: Question) -> Iterator[str]:
         yield f"{publisher.uri} has a slash in its identity, which a publisher's must not"
     if not path.startswith("/"):
         yield f"{path!r} is not the path of a resource"
-    purpose = question.circumstances.purpose
-    if purpose is not None and purpose not in principal.purposes:
-        yield f"{principal.uri} is not registered for the purpose {purpose!r} that it claims"
+    around = question.circumstances
+    if around.agreement_required and around.region != principal.region:
+        seen = f"in the region {around.region}" if around.region else "in no region that is known"
+        yield f"{principal.uri} is registered in the region {principal.region}, but was seen {seen}"
+    if around.purpose is not None and around.purpose not in principal.purposes:
+        yield f"{principal.uri} is not registered for the purpose {around.purpose!r} that it claims"
