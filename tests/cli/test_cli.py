@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -51,6 +53,9 @@ def test_these_are_the_commands():
         "ac audit show",
         "ac audit verify",
         "ac audit export",
+        "ac check",
+        "ac policy lint",
+        "ac policy test",
         "publisher serve",
         "sink serve",
         "sink readings",
@@ -251,3 +256,85 @@ def test_what_came_from_a_network_cannot_command_the_terminal():
     from twoway.terminal import printable
 
     assert "\x1b" not in printable("a\x1b[2Jb\nc")
+
+
+class TestRights:
+    """`ac check` and `ac policy` on the worked building."""
+
+    BUILDING = Path(__file__).parents[2] / "examples" / "building"
+    ASKED = ("--publisher", "meter-1", "--resource", "/power", "--at", "2026-03-02T12:00:00Z")
+
+    def check(self, *arguments):
+        return twoway("ac", "check", str(self.BUILDING / "ac.toml"), *self.ASKED, *arguments)
+
+    def test_what_is_allowed_ends_with_0_and_names_the_policy(self):
+        result = self.check("--subscriber", "tenant-1")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.splitlines()[0] == "allowed by own-flat"
+
+    def test_what_is_denied_ends_with_3_and_says_what_it_takes(self):
+        result = self.check("--subscriber", "grid")
+        assert (result.returncode, result.stderr) == (3, "")
+        assert result.stdout.splitlines()[0] == "denied by grid-sees-no-live-power"
+        assert 'resource.category is "live"' in result.stdout
+
+    def test_the_same_as_json(self):
+        result = self.check("--subscriber", "grid", "--json")
+        said = json.loads(result.stdout)
+        assert result.returncode == 3
+        assert (said["decision"], said["policies"]) == ("deny", ["grid-sees-no-live-power"])
+        assert said["deciding"][0]["findings"][1]["values"] == {"resource.category": '"live"'}
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("--subscriber", "nobody"), "urn:dev:org:32473-nobody is not registered"),
+            (("--subscriber", "grid", "--at", "noon"), "'noon' is not a point in time"),
+            (("--subscriber", "grid", "--from", "x"), "'x' is not an address"),
+            (("--subscriber", "grid", "--resource", "power"), "'power' is not the path of a resource"),
+        ],
+    )
+    def test_what_cannot_be_asked_ends_with_2_and_one_sentence(self, arguments, words):
+        result = self.check(*arguments)
+        assert result.returncode == 2
+        assert result.stderr.startswith(f"twoway: {words}")
+        assert result.stderr.count("\n") == 1
+
+    def test_expectations_that_hold_end_with_0(self):
+        result = twoway("ac", "policy", "test", str(self.BUILDING / "expected.toml"))
+        assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "27 of 27 as expected")
+
+    def test_expectations_that_do_not_hold_end_with_1_and_say_why(self, tmp_path):
+        text = (self.BUILDING / "expected.toml").read_text()
+        text = text.replace('"ac.toml"', f'"{self.BUILDING / "ac.toml"}"')
+        file = tmp_path / "expected.toml"
+        file.write_text(text.replace('expect = "allow"', 'expect = "deny"', 1))
+        result = twoway("ac", "policy", "test", str(file))
+        assert result.returncode == 1
+        assert result.stdout.splitlines()[:3] == [
+            "DIFFERS: A tenant reads the live power of the own flat",
+            "  expected: deny by own-flat",
+            "  allowed by own-flat",
+        ]
+        cases = json.loads(twoway("ac", "policy", "test", str(file), "--json").stdout)
+        assert [case["as_expected"] for case in cases].count(False) == 1
+
+    def test_lint_ends_with_0_where_there_is_nothing_to_remark(self):
+        result = twoway("ac", "policy", "lint", str(self.BUILDING / "ac.toml"))
+        assert (result.returncode, result.stdout) == (0, "nothing to remark\n")
+
+    @pytest.mark.parametrize(
+        ("policy", "words"),
+        [
+            ("permit(principal, action, resource);", "extra.cedar, policy 1: it has no @id"),
+            (
+                '@id("x") permit(principal, action, resource) when { false };',
+                "x: its conditions contradict each other: it can never apply to anybody",
+            ),
+        ],
+    )
+    def test_lint_ends_with_1_and_its_remarks(self, tmp_path, policy, words):
+        shutil.copytree(self.BUILDING, tmp_path / "building")
+        (tmp_path / "building" / "policies" / "extra.cedar").write_text(policy)
+        result = twoway("ac", "policy", "lint", str(tmp_path / "building" / "ac.toml"))
+        assert (result.returncode, result.stdout.strip()) == (1, words)

@@ -50,7 +50,6 @@ def test_what_is_allowed_names_the_policy_and_what_it_says(policies):
     assert lines(policies) == [
         "allowed by own-tenant",
         "  own-tenant says: Whoever lives in a flat reads the meters of the flat.",
-        "  what to do: Ask the landlord to register you as the flat's tenant.",
     ]
 
 

@@ -2,7 +2,9 @@
 
     config -> directory -> registry      who exists, from the operator's file and the CA's ledgers
     entity, atlas                        somebody, and what follows from where they belong
-    rights, service, decisions           whether a requester gets a ticket; pure
+    surroundings, rights                 region and purpose; who may do what, by the policies
+    service, decisions                   whether a requester gets a ticket; pure
+    inquiry, expectations                the same questions asked by people, and what they expect
     storage                              the database: SQLite or PostgreSQL
     tickets, grants, audit               what was issued, given by hand, decided; on the disk before an answer
     generation                           what one replica changed, followed by the others
@@ -17,11 +19,14 @@ from twoway.ac.config import ACConfig, load_config
 from twoway.ac.decisions import Answer, AuditEntry, Grant, Outcome, Refusal
 from twoway.ac.directory import Directory, compile_directory
 from twoway.ac.entity import Entity
+from twoway.ac.expectations import compare, load_expectations, parse_time
+from twoway.ac.inquiry import Inquiry, InquiryDesk
 from twoway.ac.registry import Registry
 from twoway.ac.resources import TokenResource
 from twoway.ac.revocation_changes import RevocationChange
 from twoway.ac.service import TokenService
 from twoway.ac.storage import Database, DatabaseAddress, parse_address
+from twoway.ac.surroundings import Surroundings
 from twoway.ac.tickets import HolderRevoked, TicketRecord, TicketRecords
 
 __all__ = [
@@ -42,12 +47,18 @@ __all__ = [
     "RevocationChange",
     "TicketRecord",
     "TicketRecords",
+    "Inquiry",
+    "InquiryDesk",
+    "Surroundings",
     "TokenResource",
     "TokenService",
+    "compare",
     "compile_directory",
     "export_audit",
     "load_config",
     "parse_address",
+    "load_expectations",
+    "parse_time",
     "read_audit",
     "reading_audit",
     "serve",

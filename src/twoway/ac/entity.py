@@ -10,6 +10,9 @@ from twoway.pki import Role
 from twoway.policy import Jurisdiction, PublisherEntity, SubscriberEntity
 from twoway.tickets import Method, Scope
 
+_REQUESTING_ROLES = frozenset({Role.SUBSCRIBER, Role.SINK, Role.CACHE})
+"""Who reads from publishers. A publisher and an AC have nothing to ask for."""
+
 
 @dataclass(frozen=True)
 class Entity:
@@ -43,6 +46,11 @@ class Entity:
     """The category of the data of a resource, by its target in ``offer``; publishers only."""
     compact_tickets: bool = False
     """Whether its tickets name the holder's key by thumbprint; publishers only."""
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether it is one of those who may ask for tickets at all."""
+        return self.role in _REQUESTING_ROLES
 
     def to_document(self) -> dict[str, object]:
         """Return it as JSON takes it; :meth:`from_document` makes the same entity of that."""

@@ -22,7 +22,6 @@ from twoway.ac.entity import Entity
 from twoway.ac.rights import Judgement, judge
 from twoway.errors import CallerError
 from twoway.identity import Identity, X509Identity
-from twoway.pki import Role
 from twoway.policy import Circumstances, PolicySet
 from twoway.tickets import (
     Confirmation,
@@ -38,9 +37,6 @@ from twoway.tickets import (
     UnusableKey,
     ticket_id,
 )
-
-_REQUESTING_ROLES = frozenset({Role.SUBSCRIBER, Role.SINK, Role.CACHE})
-"""Who reads from publishers. A publisher and an AC have nothing to ask for."""
 
 _LIFETIME_MINIMUM = timedelta(seconds=1)
 """A response tells the lifetime in whole seconds, and none is not a lifetime."""
@@ -171,7 +167,7 @@ def _admit(requester: Identity, directory: Directory) -> tuple[X509Identity, Ent
     known = directory.requester(requester.uri)
     if known is None:
         raise TokenRequestRejected(ErrorCode.INVALID_CLIENT, "the requester is not registered here")
-    if known.role not in _REQUESTING_ROLES:
+    if not known.may_ask:
         raise TokenRequestRejected(ErrorCode.UNAUTHORIZED_CLIENT, f"a {known.role.value} gets no tickets")
     if known.spki is not None and not hmac.compare_digest(known.spki, requester.spki):
         # Certified by an authority that we trust, but not as the registry has it: the identity was issued

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from twoway.cli import authority, demo, reading, servers
+from twoway.cli import access, authority, demo, reading, servers
 from twoway.cli.console import complain, package_version
 from twoway.errors import TwowayError
 
@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 app.add_typer(authority.app, name="ca")
 app.add_typer(servers.ac, name="ac")
+servers.ac.command("check")(access.check)
+servers.ac.add_typer(access.policy, name="policy")
 app.add_typer(servers.publisher, name="publisher")
 app.add_typer(servers.sink, name="sink")
 app.command("get")(reading.get)

@@ -78,7 +78,7 @@ class Explanation:
         if self.claim_decided:
             yield "  the claimed purpose decided: without it this is permitted"
         for policy in self.deciding:
-            yield from _lines(policy, "it would have to be otherwise, one of these:")
+            yield from _lines(policy, "one of these would have to be otherwise:")
         yield from (f"  {sentence}" for sentence in self.grants)
         for policy in self.nearest:
             yield f"  nearest: {policy.policy}"
@@ -110,8 +110,8 @@ def _lines(policy: PolicyFindings, heading: str) -> Iterator[str]:
     if policy.findings:
         yield f"  {heading}"
         yield from (f"    - {finding}" for finding in policy.findings)
-    if policy.advice:
-        yield f"  what to do: {policy.advice}"
+        if policy.advice:
+            yield f"  what to do: {policy.advice}"
 
 
 def _named(policies: PolicySet, decision: Decision) -> list[str]:

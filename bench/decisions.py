@@ -1,0 +1,156 @@
+"""What a decision takes with many policies and many grants by hand.
+
+    python bench/decisions.py
+
+Two sets of 1,000 policies: as a utility would write them, most of them with an organisation, a site or a
+subscriber in their heads; and the worst, all of them for anybody and anything. Beside each 10,000 grants. A
+decision is cold when its parties are met for the first time, warm afterwards. The last line is what the same
+costs without slices: all policies and all grants asked at once.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from twoway.policy import (
+    Circumstances,
+    Jurisdiction,
+    LinkedGrant,
+    PolicySet,
+    PublisherEntity,
+    Question,
+    SubscriberEntity,
+)
+from twoway.policy.cedar import Engine
+from twoway.policy.documents import documents_of
+
+POLICIES = 1_000
+GRANTS = 10_000
+SUBSCRIBERS = 500
+PUBLISHERS = 200
+DECISIONS = 2_000
+WHOLE_DECISIONS = 50
+NOW = Circumstances(datetime(2026, 3, 1, 12, 0, tzinfo=UTC))
+HOME = Jurisdiction("A", frozenset({"C"}))
+
+_CONDITION = 'when { principal.purposes.contains("billing") && resource.publisher.region == "r%d" };'
+GENERAL = [
+    "forbid(principal, action, resource) unless { principal.region == resource.publisher.region };",
+    "forbid(principal, action, resource) unless { principal has jurisdiction && resource.publisher has"
+    " jurisdiction && principal.jurisdiction == resource.publisher.jurisdiction };",
+    "permit(principal, action, resource) when { principal has tenant && resource.publisher has tenant &&"
+    " principal.tenant == resource.publisher.tenant };",
+]
+HEADS = [
+    'permit(principal in Twoway::Organisation::"o%d", action == Twoway::Action::"GET", resource)',
+    'permit(principal, action == Twoway::Action::"GET", resource in Twoway::Site::"s%d")',
+    'permit(principal in Twoway::Organisation::"o%d", action, resource in Twoway::Site::"s0")',
+    'permit(principal == Twoway::Subscriber::"urn:s%d", action, resource)',
+    'forbid(principal, action == Twoway::Action::"PUT", resource in Twoway::Publisher::"urn:p%d")',
+]
+
+
+def main() -> None:
+    """Measure and print."""
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]},"
+        f" cedarpy {version('cedarpy')}; {POLICIES:,} policies, {GRANTS:,} grants"
+    )
+    grants = [
+        LinkedGrant(
+            f"g{number}",
+            f"urn:s{number % SUBSCRIBERS}",
+            f"urn:p{number * 7 // SUBSCRIBERS % PUBLISHERS}",
+            None if number % 2 else "/power",
+            frozenset({"GET"}),
+            None,
+        )
+        for number in range(GRANTS)
+    ]
+    for name, texts in (("as a utility", _as_a_utility()), ("all for anybody", _for_anybody())):
+        policies = _load(texts)
+        started = time.perf_counter()
+        granted = policies.with_grants(grants)
+        print(f"{name}: grants replaced in {(time.perf_counter() - started) * 1e3:.1f} ms")
+        questions = [_question(number) for number in range(DECISIONS)]
+        for temperature in ("cold", "warm"):
+            _tell(f"  {temperature}", [_seconds(granted.decide, question) for question in questions])
+        whole = [Engine.of(policies.sources), Engine.of_grants(grants)]
+        _tell(
+            "  not sliced",
+            [_seconds(_ask_all, whole, _question(number)) for number in range(WHOLE_DECISIONS)],
+        )
+
+
+def _as_a_utility() -> Iterator[str]:
+    yield from GENERAL
+    for number in range(POLICIES - len(GENERAL)):
+        yield HEADS[number % len(HEADS)] % (number // len(HEADS)) + _CONDITION % (number % 20)
+
+
+def _for_anybody() -> Iterator[str]:
+    for number in range(POLICIES):
+        yield "permit(principal, action, resource)" + _CONDITION % number
+
+
+def _load(texts: Iterator[str]) -> PolicySet:
+    with tempfile.TemporaryDirectory() as folder:
+        lines = (f'@id("p{number}") {text}' for number, text in enumerate(texts))
+        (Path(folder) / "all.cedar").write_text("\n".join(lines))
+        return PolicySet.load(Path(folder))
+
+
+def _question(number: int) -> Question:
+    """A question of a pair that none of the last thousand was about."""
+    asker, asked = number % SUBSCRIBERS, number % PUBLISHERS
+    return Question(
+        SubscriberEntity(
+            f"urn:s{asker}",
+            f"o{asker % 50}",
+            f"r{number // SUBSCRIBERS}",
+            purposes=frozenset({"billing"}),
+            tenant=f"t{asker}",
+            jurisdiction=HOME,
+        ),
+        "GET",
+        PublisherEntity(
+            f"urn:p{asked}",
+            f"o{asked % 50}",
+            "r0",
+            site=f"s{asked % 40}",
+            tenant=f"t{asked}",
+            jurisdiction=HOME,
+        ),
+        "/power",
+        NOW,
+    )
+
+
+def _ask_all(engines: list[Engine], question: Question) -> None:
+    asked = documents_of(question)
+    for engine in engines:
+        engine.evaluate(asked)
+
+
+def _seconds(work: Callable[..., object], *arguments: object) -> float:
+    started = time.perf_counter()
+    work(*arguments)
+    return time.perf_counter() - started
+
+
+def _tell(name: str, seconds: list[float]) -> None:
+    seconds.sort()
+    p50, p99 = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
+    print(f"{name:12} p50 {p50 * 1e6:8.0f} us   p99 {p99 * 1e6:8.0f} us   ({len(seconds):,} decisions)")
+
+
+if __name__ == "__main__":
+    main()

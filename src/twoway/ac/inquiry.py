@@ -1,0 +1,132 @@
+"""Questions of people about rights: who may do what, asked by name, outside of any handshake.
+
+They are answered from the same files, by the same policies and grants as those of a running AC. Nothing is
+granted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from twoway.ac.config import ACConfig, MethodName
+from twoway.ac.directory import Directory, compile_directory
+from twoway.ac.entity import Entity
+from twoway.ac.rights import action_of
+from twoway.ac.surroundings import Surroundings
+from twoway.errors import ConfigurationError
+from twoway.pki import read_ledger
+from twoway.policy import LinkedGrant, PolicySet, Question
+from twoway.policy.explanation import Explanation, explain
+from twoway.policy.lint import Offer, Remark, lint_policies
+from twoway.policy.regions import plain_address
+from twoway.tickets import Method, target_from_options
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """One question, with the names that people use."""
+
+    subscriber: str
+    """Identity of who would ask."""
+    publisher: str
+    """Identity of who would be asked."""
+    resource: str
+    """The path, ``/power``."""
+    action: MethodName
+    """The method."""
+    at: datetime
+    """When, aware."""
+    address: str | None = None
+    """From which address; None: from none that is known."""
+    purpose: str | None = None
+    """For which claimed purpose; None: none is claimed."""
+
+
+class InquiryDesk:
+    """Answers inquiries.
+
+    Args:
+        directory: the registry's picture.
+        policies: the policies with the grants.
+        surroundings: regions.
+    """
+
+    def __init__(self, directory: Directory, policies: PolicySet, surroundings: Surroundings) -> None:
+        self._directory = directory
+        self._policies = policies
+        self._surroundings = surroundings
+
+    @classmethod
+    def open(cls, config: ACConfig, grants: Iterable[LinkedGrant] = ()) -> Self:
+        """Read what an AC with this configuration would read when it starts.
+
+        Raises:
+            ConfigurationError: a ledger, a policy or the table of regions is wrong.
+        """
+        entries = [entry for ledger in config.ledgers for entry in read_ledger(ledger)]
+        directory = compile_directory(entries, config.publishers, config.subscribers, config.places)
+        policies = PolicySet.load(config.policies).with_grants(grants)
+        return cls(directory, policies, Surroundings.load(config.regions))
+
+    def answer(self, inquiry: Inquiry) -> Explanation:
+        """Decide an inquiry and say why.
+
+        Raises:
+            ConfigurationError: somebody is not registered, the publisher does not offer that, or the
+                address is none.
+        """
+        subscriber = self._directory.requester(inquiry.subscriber)
+        if subscriber is None or not subscriber.may_ask:
+            raise ConfigurationError(
+                f"{inquiry.subscriber} is not registered as somebody who asks for tickets",
+                remedy="check the name, the ledgers and the [[subscriber]] tables",
+            )
+        publisher = self._directory.publisher(inquiry.publisher)
+        if publisher is None:
+            raise ConfigurationError(
+                f"{inquiry.publisher} is not registered as a publisher that offers anything",
+                remedy="check the name and the [[publisher]] tables",
+            )
+        if inquiry.address is not None and plain_address(inquiry.address) is None:
+            raise ConfigurationError(
+                f"{inquiry.address!r} is not an address", remedy="write it like 192.0.2.1"
+            )
+        circumstances = self._surroundings.circumstances(
+            inquiry.at, address=inquiry.address, purpose=inquiry.purpose
+        )
+        target = _offered_target(inquiry, publisher)
+        return explain(
+            self._policies,
+            Question(
+                subscriber.as_subscriber(), inquiry.action, publisher.as_publisher(), target, circumstances
+            ),
+        )
+
+    def lint(self) -> list[Remark]:
+        """Return what is likely not meant in the policies, given the registry."""
+        entities = self._directory.entities.values()
+        offers = [
+            Offer(
+                entity.as_publisher(),
+                [(target, action_of(each)) for target, methods in entity.offer.entries for each in methods],
+            )
+            for entity in entities
+            if entity.offer
+        ]
+        askers = [entity.as_subscriber() for entity in entities if entity.may_ask]
+        return lint_policies(self._policies.sources, askers, offers)
+
+
+def _offered_target(inquiry: Inquiry, publisher: Entity) -> str:
+    """Return the resource's name in scopes. What a publisher does not offer is in no ticket, ever."""
+    target = target_from_options(inquiry.resource[1:].split("/"), ())
+    method = Method[inquiry.action.upper()]
+    if not any(path == target and methods & method for path, methods in publisher.offer.entries):
+        raise ConfigurationError(
+            f"{publisher.uri} does not offer {inquiry.action} on {inquiry.resource}, so no ticket holds it",
+            remedy="check its [[publisher]] table",
+        )
+    return target
