@@ -172,6 +172,10 @@ class TestByHand:
         (decision, *_) = json.loads(workshop.run(*shlex.split(audit), "--json"))
         assert (decision["decision"], decision["policies"]) == ("granted", ["own-organisation-reads"])
 
+    def test_the_question_about_rights_is_answered_as_the_ac_decides(self, workshop):
+        said = workshop.run(*shlex.split(block(README, "sh", "twoway ac check")))
+        assert said.splitlines()[0] == "allowed by own-organisation-reads"
+
 
 def test_the_library_example_is_as_short_as_it_says():
     (example,) = blocks(README, "python")
