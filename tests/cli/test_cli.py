@@ -15,7 +15,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from twoway.ac import Database, load_config
 from twoway.cli.app import app
+from twoway.errors import CallerError, ConfigurationError
 
 PATIENCE = 30
 
@@ -54,6 +56,9 @@ def test_these_are_the_commands():
         "ac audit verify",
         "ac audit export",
         "ac check",
+        "ac grant",
+        "ac revoke",
+        "ac list",
         "ac policy lint",
         "ac policy test",
         "publisher serve",
@@ -338,3 +343,83 @@ class TestRights:
         (tmp_path / "building" / "policies" / "extra.cedar").write_text(policy)
         result = twoway("ac", "policy", "lint", str(tmp_path / "building" / "ac.toml"))
         assert (result.returncode, result.stdout.strip()) == (1, words)
+
+
+class TestGrants:
+    """`ac grant`, `ac revoke` and `ac list` on a database that an AC has made."""
+
+    @pytest.fixture
+    def config(self, tmp_path):
+        shutil.copytree(TestRights.BUILDING, tmp_path / "building")
+        config = tmp_path / "building" / "ac.toml"
+        Database(load_config(config).database).close()
+        return config
+
+    def run(self, *words):
+        result = CliRunner().invoke(app, ["ac", *map(str, words)], env={"COLUMNS": "200"})
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    GRANT = ("--subscriber", "tenant-1", "--publisher", "boiler", "--name", "warmth")
+    CHECK = ("--subscriber", "tenant-1", "--publisher", "boiler", "--resource", "/temperature")
+
+    def test_a_grant_permits_until_it_is_taken_back(self, config):
+        assert self.run("check", config, *self.CHECK).exit_code == 3
+        assert self.run("grant", config, *self.GRANT).stdout == "granted as warmth\n"
+        allowed = self.run("check", config, *self.CHECK)
+        assert (allowed.exit_code, allowed.stdout) == (0, "allowed by grant:warmth\n")
+        assert json.loads(self.run("list", config, "--json").stdout) == [
+            {
+                "name": "warmth",
+                "subscriber": "urn:dev:org:32473-tenant-1",
+                "publisher": "urn:dev:org:32473-boiler",
+                "resource": None,
+                "actions": ["GET"],
+                "until": None,
+            }
+        ]
+        assert "warmth" in self.run("list", config).stdout
+        taken = self.run("revoke", config, "warmth")
+        assert taken.stdout == "warmth is taken back; 0 tickets were revoked with it\n"
+        assert self.run("check", config, *self.CHECK).exit_code == 3
+        assert json.loads(self.run("list", config, "--json").stdout) == []
+
+    def test_a_grant_ends_when_it_says(self, config):
+        self.run("grant", config, *self.GRANT, "--until", "2026-03-01T00:00:00Z")
+        before = self.run("check", config, *self.CHECK, "--at", "2026-02-28T23:59:59Z")
+        after = self.run("check", config, *self.CHECK, "--at", "2026-03-01T00:00:00Z")
+        assert (before.exit_code, after.exit_code) == (0, 3)
+        assert "grant:warmth does not apply: it ended at 2026-03-01T00:00:00+00:00" in after.stdout
+
+    @pytest.mark.parametrize(
+        ("words", "what"),
+        [
+            (("--subscriber", "nobody", "--publisher", "boiler"), "nobody is not registered"),
+            (("--subscriber", "tenant-1", "--publisher", "nothing"), "nothing is not registered"),
+            (
+                ("--subscriber", "tenant-1", "--publisher", "boiler", "--resource", "/x"),
+                "not offer GET on /x",
+            ),
+            (
+                ("--subscriber", "tenant-1", "--publisher", "boiler", "--action", "PUT"),
+                "not offer PUT on any",
+            ),
+        ],
+    )
+    def test_a_grant_that_could_never_apply_is_refused(self, config, words, what):
+        with pytest.raises(ConfigurationError, match=what):
+            self.run("grant", config, *self.GRANT, *words)  # of an option given twice the last counts
+        assert json.loads(self.run("list", config, "--json").stdout) == []
+
+    def test_a_name_is_given_once_and_what_is_not_there_is_not_taken_back(self, config):
+        self.run("grant", config, *self.GRANT)
+        with pytest.raises(CallerError, match="there is a grant called warmth already"):
+            self.run("grant", config, *self.GRANT)
+        with pytest.raises(CallerError, match="there is no grant called cold"):
+            self.run("revoke", config, "cold")
+
+    def test_a_grant_needs_the_database_of_an_ac(self, config):
+        load_config(config).database.unlink()
+        with pytest.raises(ConfigurationError):
+            self.run("grant", config, *self.GRANT)

@@ -6,6 +6,7 @@
     service, decisions                   whether a requester gets a ticket; pure
     inquiry, expectations                the same questions asked by people, and what they expect
     storage                              the database: SQLite or PostgreSQL
+    granting                             rights given by hand, and taken back with their tickets
     tickets, grants, audit               what was issued, given by hand, decided; on the disk before an answer
     generation                           what one replica changed, followed by the others
     resources, app                       the token endpoint over coaps, and everything wired together
@@ -20,7 +21,8 @@ from twoway.ac.decisions import Answer, AuditEntry, Grant, Outcome, Refusal
 from twoway.ac.directory import Directory, compile_directory
 from twoway.ac.entity import Entity
 from twoway.ac.expectations import compare, load_expectations, parse_time
-from twoway.ac.inquiry import Inquiry, InquiryDesk
+from twoway.ac.granting import GrantBook
+from twoway.ac.inquiry import Inquiry, InquiryDesk, resource_target
 from twoway.ac.registry import Registry
 from twoway.ac.resources import TokenResource
 from twoway.ac.revocation_changes import RevocationChange
@@ -40,6 +42,7 @@ __all__ = [
     "Directory",
     "Entity",
     "Grant",
+    "GrantBook",
     "HolderRevoked",
     "Inquiry",
     "InquiryDesk",
@@ -61,6 +64,7 @@ __all__ = [
     "parse_time",
     "read_audit",
     "reading_audit",
+    "resource_target",
     "serve",
     "verify_audit",
 ]

@@ -78,18 +78,7 @@ class InquiryDesk:
             ConfigurationError: somebody is not registered, the publisher does not offer that, or the
                 address is none.
         """
-        subscriber = self._directory.requester(inquiry.subscriber)
-        if subscriber is None or not subscriber.may_ask:
-            raise ConfigurationError(
-                f"{inquiry.subscriber} is not registered as somebody who asks for tickets",
-                remedy="check the name, the ledgers and the [[subscriber]] tables",
-            )
-        publisher = self._directory.publisher(inquiry.publisher)
-        if publisher is None:
-            raise ConfigurationError(
-                f"{inquiry.publisher} is not registered as a publisher that offers anything",
-                remedy="check the name and the [[publisher]] tables",
-            )
+        subscriber, publisher = self._subscriber(inquiry.subscriber), self._publisher(inquiry.publisher)
         if inquiry.address is not None and plain_address(inquiry.address) is None:
             raise ConfigurationError(
                 f"{inquiry.address!r} is not an address", remedy="write it like 192.0.2.1"
@@ -97,7 +86,8 @@ class InquiryDesk:
         circumstances = self._surroundings.circumstances(
             inquiry.at, address=inquiry.address, purpose=inquiry.purpose
         )
-        target = _offered_target(inquiry, publisher)
+        target = resource_target(inquiry.resource)
+        _require_offered(publisher, target, inquiry.action)
         return explain(
             self._policies,
             Question(
@@ -119,14 +109,56 @@ class InquiryDesk:
         askers = [entity.as_subscriber() for entity in entities if entity.may_ask]
         return lint_policies(self._policies.sources, askers, offers)
 
+    def require_known(self, grant: LinkedGrant) -> None:
+        """Check that a grant is about somebody and something in the registry.
 
-def _offered_target(inquiry: Inquiry, publisher: Entity) -> str:
-    """Return the resource's name in scopes. What a publisher does not offer is in no ticket, ever."""
-    target = target_from_options(inquiry.resource[1:].split("/"), ())
-    method = Method[inquiry.action.upper()]
-    if not any(path == target and methods & method for path, methods in publisher.offer.entries):
-        raise ConfigurationError(
-            f"{publisher.uri} does not offer {inquiry.action} on {inquiry.resource}, so no ticket holds it",
-            remedy="check its [[publisher]] table",
-        )
-    return target
+        Raises:
+            ConfigurationError: it is not, so that it would never apply.
+        """
+        self._subscriber(grant.principal)
+        publisher = self._publisher(grant.publisher)
+        targets = [grant.path] if grant.path is not None else [path for path, _ in publisher.offer.entries]
+        for method in sorted(grant.methods):
+            if not any(_is_offered(publisher, target, method) for target in targets):
+                raise _not_offered(publisher, method, grant.path or "any resource")
+
+    def _subscriber(self, uri: str) -> Entity:
+        found = self._directory.requester(uri)
+        if found is None or not found.may_ask:
+            raise ConfigurationError(
+                f"{uri} is not registered as somebody who asks for tickets",
+                remedy="check the name, the ledgers and the [[subscriber]] tables",
+            )
+        return found
+
+    def _publisher(self, uri: str) -> Entity:
+        found = self._directory.publisher(uri)
+        if found is None:
+            raise ConfigurationError(
+                f"{uri} is not registered as a publisher that offers anything",
+                remedy="check the name and the [[publisher]] tables",
+            )
+        return found
+
+
+def resource_target(path: str) -> str:
+    """Return what scopes and policies call the resource of a path."""
+    return target_from_options(path[1:].split("/"), ())
+
+
+def _require_offered(publisher: Entity, target: str, action: str) -> None:
+    """Check that a ticket could hold this: what a publisher does not offer is in none, ever."""
+    if not _is_offered(publisher, target, action):
+        raise _not_offered(publisher, action, target)
+
+
+def _is_offered(publisher: Entity, target: str, action: str) -> bool:
+    method = Method[action.upper()]
+    return any(path == target and methods & method for path, methods in publisher.offer.entries)
+
+
+def _not_offered(publisher: Entity, action: str, target: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{publisher.uri} does not offer {action} on {target}, so no ticket holds it",
+        remedy="check its [[publisher]] table",
+    )

@@ -1,7 +1,9 @@
-"""``twoway ac check`` and ``twoway ac policy``: questions about rights, asked by people."""
+"""``twoway ac check``, ``policy``, ``grant``, ``revoke`` and ``list``: rights, asked for and given."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +12,12 @@ import typer
 import twoway.ac
 from twoway.ac.config import MethodName
 from twoway.ac.expectations import Outcome
-from twoway.cli.console import say_json
+from twoway.cli.console import say_json, say_table
 from twoway.clock import SystemClock
 from twoway.configuration import parse_resource_path
-from twoway.errors import RefusedError
+from twoway.errors import ConfigurationError, RefusedError
 from twoway.identity import identity_uri
+from twoway.policy import ACTIONS, LinkedGrant
 from twoway.policy.explanation import Explanation, PolicyFindings
 from twoway.policy.lint import lint_files
 from twoway.terminal import printable
@@ -43,11 +46,12 @@ def check(
 ) -> None:
     """Say whether somebody may do something, which policies decide it, and for a denial what it takes.
 
-    Reads the files as they are, as an AC that starts now would. Exit status 0: allowed, 3: denied.
+    Reads files and grants as they are, as an AC that starts now would. Exit status 0: allowed, 3: denied.
 
     Example:  [bold]twoway ac check ac.toml --subscriber alice --publisher meter --resource /power[/bold]
     """
-    desk = twoway.ac.InquiryDesk.open(twoway.ac.load_config(config))
+    settings = twoway.ac.load_config(config)
+    desk = twoway.ac.InquiryDesk.open(settings, _grants(settings))
     explanation = desk.answer(
         twoway.ac.Inquiry(
             subscriber=identity_uri(subscriber),
@@ -116,6 +120,111 @@ def run_lint(config: Config, as_json: AsJSON = False) -> None:
         print("nothing to remark")
     if remarks:
         raise typer.Exit(FAILED)
+
+
+def grant(
+    config: Config,
+    subscriber: Annotated[str, typer.Option(help="Who may: a short name, or a whole urn:.")],
+    publisher: Annotated[str, typer.Option(help="Where.")],
+    resource: Annotated[
+        str | None, typer.Option(help="The path, /power.  [default: all that it offers]")
+    ] = None,
+    action: Annotated[
+        list[str] | None, typer.Option(help="A method; may be repeated.  [default: GET]")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="When it ends.  [default: never]")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it.  [default: made up]")] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Give a right by hand. Policies that forbid still do; every replica of the AC follows within a second.
+
+    Example:  [bold]twoway ac grant ac.toml --subscriber alice --publisher meter --resource /power[/bold]
+    """
+    given = LinkedGrant(
+        grant_id=name or os.urandom(4).hex(),
+        principal=identity_uri(subscriber),
+        publisher=identity_uri(publisher),
+        path=None if resource is None else twoway.ac.resource_target(parse_resource_path(resource)),
+        methods=frozenset(map(_method, action or ["GET"])),
+        until=None if until is None else twoway.ac.parse_time(until),
+    )
+    with twoway.ac.GrantBook.open(twoway.ac.load_config(config)) as book:
+        book.give(given)
+    if as_json:
+        say_json(_grant(given))
+    else:
+        print(printable(f"granted as {given.grant_id}"))
+
+
+def revoke(
+    config: Config,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the grant is called.")],
+    as_json: AsJSON = False,
+) -> None:
+    """Take a right back that was given by hand, and revoke the tickets of its subscriber at its publisher.
+
+    What they may do by policies they get a new ticket for.
+
+    Example:  [bold]twoway ac revoke ac.toml inspection[/bold]
+    """
+    with twoway.ac.GrantBook.open(twoway.ac.load_config(config)) as book:
+        revoked = asyncio.run(book.take_back(name, now=SystemClock().now()))
+    if as_json:
+        say_json({"grant": name, "revoked_tickets": [record.ticket_id.hex() for record in revoked]})
+    else:
+        print(printable(f"{name} is taken back; {len(revoked)} tickets were revoked with it"))
+
+
+def list_grants(config: Config, as_json: AsJSON = False) -> None:
+    """List the rights that were given by hand.
+
+    Example:  [bold]twoway ac list ac.toml[/bold]
+    """
+    with twoway.ac.GrantBook.open(twoway.ac.load_config(config)) as book:
+        rows = [_grant(each) for each in book.grants()]
+    if as_json:
+        say_json(rows)
+        return
+    say_table(
+        None,
+        ("name", "subscriber", "publisher", "resource", "actions", "until"),
+        (
+            (
+                row["name"],
+                row["subscriber"],
+                row["publisher"],
+                row["resource"] or "all",
+                ", ".join(row["actions"]),
+                row["until"] or "",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _method(text: str) -> str:
+    if text not in ACTIONS:
+        raise ConfigurationError(f"{text!r} is not a method", remedy=f"known: {', '.join(ACTIONS)}")
+    return text
+
+
+def _grants(settings: twoway.ac.ACConfig) -> list[LinkedGrant]:
+    """Return the grants by hand; an AC that has not run yet has none."""
+    if isinstance(settings.database, Path) and not settings.database.exists():
+        return []
+    with twoway.ac.GrantBook.open(settings) as book:
+        return book.grants()
+
+
+def _grant(grant: LinkedGrant) -> dict[str, Any]:
+    return {
+        "name": grant.grant_id,
+        "subscriber": grant.principal,
+        "publisher": grant.publisher,
+        "resource": grant.path,
+        "actions": sorted(grant.methods),
+        "until": None if grant.until is None else grant.until.isoformat(),
+    }
 
 
 def _expected(outcome: Outcome) -> str:
