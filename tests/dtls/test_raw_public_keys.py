@@ -113,6 +113,29 @@ def test_a_pinned_key_must_fit_the_suite():
     assert_refused(pair, by="client", alert=UNSUPPORTED, why="another kind than its suite")
 
 
+def looked_up(answer) -> DTLSConfig:
+    """A server that has no pins and asks for each key."""
+    _, server = raw_key_configs()
+    return replace(server, raw_key_pins=frozenset(), raw_key_lookup=answer)
+
+
+def test_a_key_that_the_lookup_knows_is_believed():
+    client, _ = raw_key_configs()
+    pair = Pair(client, looked_up(lambda peer: peer == RawPublicKeyIdentity(OWN.spki))).connect()
+    assert pair.server.connected.peer == RawPublicKeyIdentity(OWN.spki)
+
+
+def raising(peer: RawPublicKeyIdentity) -> bool:
+    raise LookupError
+
+
+@pytest.mark.parametrize("answer", [lambda peer: False, lambda peer: None, lambda peer: 1, raising])
+def test_whatever_the_lookup_answers_but_true_is_no(answer):
+    client, _ = raw_key_configs()
+    pair = run(Pair(client, looked_up(answer)))
+    assert_refused(pair, by="server", alert=UNKNOWN, why="not pinned")
+
+
 @pytest.mark.parametrize("size", [0, 20, 31, 33, 64])
 def test_a_pin_has_32_bytes(size):
     with pytest.raises(ConfigurationError, match="32 bytes"):

@@ -22,6 +22,7 @@ from dtls_rogue import (
     without,
 )
 from dtls_wires import damage
+from dtls_worlds import raw_key_configs
 from resuming import WAYS, Meeting, is_resumed, server_resumption
 from small_pki import NOW, small_pki
 
@@ -177,6 +178,25 @@ def test_a_pre_shared_key_that_was_changed_or_taken_back_ends_its_sessions(by):
     client = replace(psk_client_config(name=b"other"), resumption=first.client.resumption)
     server = replace(first.server, psk_lookup=lambda name: PSK)
     assert_full_because(first.again(client=client, server=server), "not known any more", by="client")
+
+
+def test_a_raw_key_that_the_lookup_does_not_know_any_more_ends_its_sessions():
+    believed = [True]
+    client, server = raw_key_configs()
+    client = replace(client, resumption=Resumption())
+    server = replace(
+        server,
+        raw_key_pins=frozenset(),
+        raw_key_lookup=lambda peer: believed[0],
+        resumption=server_resumption("ticket"),
+    )
+    first = Pair(client, server, wall_clock=lambda: NOW).connect()
+    held = first.client.association.session
+    assert Pair(client, server, wall_clock=lambda: NOW, session=held).connect().server.connected.resumed
+    believed[0] = False
+    pair = run(Pair(client, server, wall_clock=lambda: NOW, session=held))
+    assert "not pinned any more" in declined(pair.server)
+    assert not pair.server.connected
 
 
 def test_a_clients_session_is_none_of_a_servers():

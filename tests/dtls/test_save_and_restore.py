@@ -517,6 +517,17 @@ def test_a_raw_key_that_is_not_pinned_any_more_does_not_come_back():
         restore(pair, "server", snapshot, raw_key_pins=frozenset({ours.pin}))
 
 
+def test_a_raw_key_that_the_lookup_does_not_know_any_more_does_not_come_back():
+    ours, theirs = (RawKeyCredential.of(p256_key(name)) for name in ("ours", "theirs"))
+    client = DTLSConfig(raw_key=theirs, raw_key_pins=frozenset({ours.pin}))
+    server = DTLSConfig(raw_key=ours, raw_key_lookup=lambda peer: True)
+    pair = Pair(client, server).connect()
+    snapshot = pair.server.association.save(KEY)
+    assert restore(pair, "server", snapshot).established
+    with pytest.raises(SnapshotRejected, match="not pinned"):
+        restore(pair, "server", snapshot, raw_key_lookup=lambda peer: False)
+
+
 def test_a_kind_of_handshake_that_is_not_admitted_any_more_does_not_come_back():
     message = rejected(admit=frozenset({HandshakeKind.SERVER_AUTHENTICATED}))
     assert "not admitted" in message

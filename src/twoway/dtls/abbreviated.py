@@ -49,7 +49,7 @@ from twoway.dtls.resumption import Resumption
 from twoway.dtls.session import CONTEXT_BYTES, HeldSession, Session, SessionUnusable
 from twoway.dtls.suites import CipherSuite
 from twoway.dtls.wire import vector
-from twoway.identity import Identity, PSKIdentity, Unauthenticated, X509Identity
+from twoway.identity import Identity, PSKIdentity, RawPublicKeyIdentity, Unauthenticated, X509Identity
 
 SESSION_ID_BYTES: Final = 32
 HELLO_OVERHEAD_BYTES: Final = RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES + 32
@@ -121,6 +121,8 @@ def require_resumable(
         raise SessionUnusable("the session's kind of handshake is not admitted any more")
     if not isinstance(session.peer, Unauthenticated) and is_revoked(session.peer):
         raise SessionUnusable("the session's peer was revoked")
+    if isinstance(session.peer, RawPublicKeyIdentity) and not config.believes_raw_key(session.peer):
+        raise SessionUnusable("the session's raw public key is not pinned any more")
     suites = config.usable_suites(is_client=is_client)
     suite = next((suite for suite in suites if suite.code == session.suite), None)
     if suite is None:

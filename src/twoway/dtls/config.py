@@ -32,7 +32,7 @@ from twoway.dtls.suites import (
 )
 from twoway.dtls.timers import RFC6347, Retransmission
 from twoway.errors import ConfigurationError
-from twoway.identity import Identity
+from twoway.identity import Identity, RawPublicKeyIdentity
 from twoway.pki import TrustStore
 
 MIN_MTU_BYTES: Final = 64
@@ -64,6 +64,9 @@ class DTLSConfig:
     """What we prove ourselves with to peers that have pinned it (RFC 7250)."""
     raw_key_pins: frozenset[bytes] = frozenset()
     """The raw public keys that we believe: SHA-256 of their DER SubjectPublicKeyInfo, 32 bytes each."""
+    raw_key_lookup: Callable[[RawPublicKeyIdentity], bool] | None = field(default=None, repr=False)
+    """Asked for raw public keys that are not among the pins: whether we believe this one now. If it raises, or
+    returns anything but True, we do not. For those whose believed keys come and go while they run."""
     psk: PSKCredential | None = None
     """A client's pre-shared key."""
     psk_lookup: PSKLookup | None = field(default=None, repr=False)
@@ -130,7 +133,7 @@ class DTLSConfig:
 
     def _check_credentials(self) -> None:
         proves = self.certificate is not None or self.raw_key is not None
-        judges = self.trust is not None or bool(self.raw_key_pins)
+        judges = self.trust is not None or self._judges_raw_keys
         if self.admit == {HandshakeKind.FULL} and proves != judges:
             raise ConfigurationError(
                 "a certificate or raw key and trust anchors or pins belong together",
@@ -166,6 +169,21 @@ class DTLSConfig:
         except Exception:  # noqa: BLE001 whatever kept the caller from answering, nobody comes in by it
             return True
 
+    def believes_raw_key(self, peer: RawPublicKeyIdentity) -> bool:
+        """Whether a raw public key is pinned, or ``raw_key_lookup`` answers with True."""
+        if peer.spki_sha256 in self.raw_key_pins:
+            return True
+        if self.raw_key_lookup is None:
+            return False
+        try:
+            return self.raw_key_lookup(peer) is True
+        except Exception:  # noqa: BLE001 whatever kept the caller from answering, nobody comes in by it
+            return False
+
+    @property
+    def _judges_raw_keys(self) -> bool:
+        return bool(self.raw_key_pins) or self.raw_key_lookup is not None
+
     def own_credential(self, kind: int) -> Credential | None:
         """Return what we have of a certificate type (RFC 7250), or None."""
         if kind == CertificateType.RAW_PUBLIC_KEY:
@@ -181,7 +199,7 @@ class DTLSConfig:
     @cached_property
     def verifiable_types(self) -> tuple[CertificateType, ...]:
         """The certificate types that we can judge; the raw key first, which costs less."""
-        raw = (CertificateType.RAW_PUBLIC_KEY,) if self.raw_key_pins else ()
+        raw = (CertificateType.RAW_PUBLIC_KEY,) if self._judges_raw_keys else ()
         return raw + ((CertificateType.X509,) if self.trust is not None else ())
 
     def usable_suites(self, *, is_client: bool) -> tuple[CipherSuite, ...]:

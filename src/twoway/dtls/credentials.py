@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -220,15 +220,21 @@ def require_key_encipherment(identity: X509Identity) -> None:
             )
 
 
-def verify_raw_key_untrusted(pins: Set[bytes], spki: bytes) -> tuple[RawPublicKeyIdentity, PublicKeyTypes]:
-    """Look a peer's raw public key up among the pinned ones (RFC 7250 section 6: by out-of-band means alone).
+def verify_raw_key_untrusted(
+    is_believed: Callable[[RawPublicKeyIdentity], bool], spki: bytes
+) -> tuple[RawPublicKeyIdentity, PublicKeyTypes]:
+    """Judge a peer's raw public key by what was said of it elsewhere (RFC 7250 section 6).
+
+    Args:
+        is_believed: tells whether a key is pinned; does not raise.
+        spki: DER SubjectPublicKeyInfo from the network.
 
     Raises:
         HandshakeFailure: certificate_unknown for a key that is not pinned, unsupported_certificate for a
             pinned one that nothing can be verified with.
     """
     identity = RawPublicKeyIdentity(spki)
-    if identity.spki_sha256 not in pins:
+    if not is_believed(identity):
         raise HandshakeFailure(
             AlertDescription.CERTIFICATE_UNKNOWN, f"the peer's raw public key is not pinned: {identity}"
         )

@@ -268,7 +268,7 @@ class Handshake(ABC):
         """
         if kind == CertificateType.RAW_PUBLIC_KEY:
             spki = RawPublicKey.parse_untrusted(body).spki
-            self._peer, self._peer_key = verify_raw_key_untrusted(self._config.raw_key_pins, spki)
+            self._peer, self._peer_key = verify_raw_key_untrusted(self._config.believes_raw_key, spki)
         else:
             assert self._config.trust is not None
             chain = Certificate.parse_untrusted(body).chain

@@ -203,7 +203,7 @@ def require_admitted(saved: SavedAssociation, config: DTLSConfig, now: datetime)
     peer = saved.peer
     if isinstance(peer, X509Identity) and now >= peer.not_after:
         raise SnapshotRejected("the peer's certificate has expired", where=peer.uri)
-    if isinstance(peer, RawPublicKeyIdentity) and peer.spki_sha256 not in config.raw_key_pins:
+    if isinstance(peer, RawPublicKeyIdentity) and not config.believes_raw_key(peer):
         raise SnapshotRejected("the peer's key is not pinned any more", where=peer.uri)
     if config.counts_as_revoked(peer):
         raise SnapshotRejected("the peer was revoked", where=peer.uri)
