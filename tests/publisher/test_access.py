@@ -11,7 +11,9 @@ from publisher_world import METER, NOW, POWER, TOKEN_URI, IssuingAC, access_cont
 
 from twoway.errors import CallerError
 from twoway.identity import Identity, PSKIdentity, RawPublicKeyIdentity, Unauthenticated, identity_uri
-from twoway.publisher.service import AccessControl, AccessReason, AccessRefused, Target
+from twoway.publisher.refusal import AccessReason, AccessRefused
+from twoway.publisher.service import AccessControl
+from twoway.publisher.target import Target
 from twoway.tickets import Method, Scope, TicketReason, TicketRejected
 
 SECOND = timedelta(seconds=1)

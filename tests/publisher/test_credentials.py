@@ -12,8 +12,8 @@ from small_pki import Credential, Flaw, small_pki
 from twoway.errors import ConfigurationError
 from twoway.identity import identity_uri
 from twoway.publisher import load_config
+from twoway.publisher.authority import Authority
 from twoway.publisher.credentials import Credentials, load_authority, load_credentials
-from twoway.publisher.service import Authority
 from twoway.tickets import TicketReason, TicketRejected
 
 PKI = small_pki()

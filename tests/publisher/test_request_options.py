@@ -7,7 +7,7 @@ from aiocoap import Message
 from aiocoap.error import BadOption, ProxyingNotSupported
 
 from twoway.publisher.requests import method_of, require_understood, target_of
-from twoway.publisher.service import Target
+from twoway.publisher.target import Target
 from twoway.tickets import Method
 
 

@@ -10,7 +10,7 @@ from twoway.dtls import Closed, ClosedBy, Connected, HandshakeKind
 from twoway.identity import Identity, PSKIdentity, identity_uri
 from twoway.net import Connection, Traffic
 from twoway.net.connection import Carrier
-from twoway.publisher.service import AccessReason, AccessRefused
+from twoway.publisher.refusal import AccessReason, AccessRefused
 from twoway.publisher.sessions import Sessions
 from twoway.trace import TraceEvent
 

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from twoway.identity import X509Identity, identity_uri
-from twoway.publisher.service import AccessControl, Authority
+from twoway.publisher.authority import Authority
+from twoway.publisher.service import AccessControl
 from twoway.tickets import (
     Confirmation,
     Method,

@@ -65,8 +65,8 @@ class DTLSConfig:
     raw_key_pins: frozenset[bytes] = frozenset()
     """The raw public keys that we believe: SHA-256 of their DER SubjectPublicKeyInfo, 32 bytes each."""
     raw_key_lookup: Callable[[RawPublicKeyIdentity], bool] | None = field(default=None, repr=False)
-    """Asked for raw public keys that are not among the pins: whether we believe this one now. If it raises, or
-    returns anything but True, we do not. For those whose believed keys come and go while they run."""
+    """Asked for raw public keys that are not among the pins: whether we believe this one now. If it raises,
+    or returns anything but True, we do not. For those whose believed keys come and go while they run."""
     psk: PSKCredential | None = None
     """A client's pre-shared key."""
     psk_lookup: PSKLookup | None = field(default=None, repr=False)

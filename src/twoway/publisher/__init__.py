@@ -5,16 +5,11 @@
 """
 
 from twoway.publisher.app import serve
+from twoway.publisher.authority import Authority
 from twoway.publisher.config import PublisherConfig, load_config
-from twoway.publisher.service import (
-    AccessControl,
-    AccessReason,
-    AccessRefused,
-    Authority,
-    Permit,
-    Target,
-    Upload,
-)
+from twoway.publisher.refusal import AccessReason, AccessRefused
+from twoway.publisher.service import AccessControl, Permit, Upload
+from twoway.publisher.target import Target
 
 __all__ = [
     "AccessControl",

@@ -20,9 +20,10 @@ from twoway.publisher.credentials import Credentials, load_authority, load_crede
 from twoway.publisher.discovery import DiscoveryResource
 from twoway.publisher.guard import GuardedSite
 from twoway.publisher.resources import ReadingResource
-from twoway.publisher.service import AUTHZ_INFO, WELL_KNOWN_CORE, AccessControl
+from twoway.publisher.service import AccessControl
 from twoway.publisher.sessions import Sessions
 from twoway.publisher.sources import Feed, open_source
+from twoway.publisher.target import AUTHZ_INFO, WELL_KNOWN_CORE
 from twoway.tickets import MAX_TICKET_BYTES
 from twoway.trace import Trace, ignore
 

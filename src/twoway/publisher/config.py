@@ -40,7 +40,7 @@ from twoway.configuration import (
 )
 from twoway.errors import ConfigurationError
 from twoway.identity import PSKIdentity, identity_uri
-from twoway.publisher.service import AUTHZ_INFO, WELL_KNOWN_CORE
+from twoway.publisher.target import AUTHZ_INFO, WELL_KNOWN_CORE
 from twoway.readings import recorded_file
 
 RECORDED = "recorded:"

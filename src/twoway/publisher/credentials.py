@@ -17,8 +17,8 @@ from twoway.errors import ConfigurationError
 from twoway.identity import X509Identity
 from twoway.net import credential_of
 from twoway.pki import CertificateRejected, Purpose, StoredIdentity, TrustStore, read_chain, read_identity
+from twoway.publisher.authority import Authority
 from twoway.publisher.config import ACSection, PublisherConfig
-from twoway.publisher.service import Authority
 from twoway.tickets import TicketVerifier, TrustedIssuer
 
 

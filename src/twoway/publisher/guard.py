@@ -24,9 +24,11 @@ from aiocoap.resource import Resource
 from twoway.clock import Clock
 from twoway.coap import connection_of, peer_of
 from twoway.identity import Identity
+from twoway.publisher.refusal import AccessRefused
 from twoway.publisher.requests import method_of, require_understood, target_of
-from twoway.publisher.service import AccessControl, AccessRefused, Permit, Target
+from twoway.publisher.service import AccessControl, Permit
 from twoway.publisher.sessions import Sessions
+from twoway.publisher.target import Target
 from twoway.tickets import CONTENT_FORMAT_ACE, Method
 from twoway.trace import Trace, TraceEvent, ignore
 

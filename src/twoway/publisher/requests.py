@@ -12,7 +12,7 @@ from aiocoap import Message
 from aiocoap.error import BadOption, ProxyingNotSupported
 from aiocoap.numbers import OptionNumber
 
-from twoway.publisher.service import Target
+from twoway.publisher.target import Target
 from twoway.tickets import Method
 
 _PROXY_OPTIONS = frozenset({OptionNumber.PROXY_URI, OptionNumber.PROXY_SCHEME})

@@ -17,85 +17,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 
-from twoway.errors import CallerError, RefusedError
+from twoway.errors import CallerError
 from twoway.identity import Identity, PSKIdentity, X509Identity
+from twoway.publisher.authority import Authority
+from twoway.publisher.refusal import AccessReason, AccessRefused
+from twoway.publisher.target import Target, wanted_scope
 from twoway.tickets import (
     CreationHints,
     Method,
-    Scope,
     Ticket,
     TicketReason,
     TicketRejected,
     TicketStore,
-    TicketVerifier,
-    target_from_options,
 )
-
-AUTHZ_INFO = ("authz-info",)
-"""Where tickets are uploaded (RFC 9200 section 5.10.1), as path segments."""
-WELL_KNOWN_CORE = (".well-known", "core")
-"""Where resources are discovered (RFC 6690 section 4), as path segments."""
-
-_HINTED_TARGET_CHARACTERS = 255
-"""A target longer than this is none of ours; repeating it in a hint would only make a big answer."""
-
-
-class AccessReason(Enum):
-    """Why a request was refused. The value: response code as (class, detail), and a sentence's end."""
-
-    CERTIFICATE_EXPIRED = ((4, 1), "the peer's certificate has expired")
-    """A handshake looks at the validity once; an association may outlive it."""
-    NO_RIGHTS = ((4, 1), "this pre-shared key is no default subscriber's")
-    """A pre-shared key that authenticates, yet was given no rights."""
-    NO_TICKET = ((4, 1), "there is no valid ticket for the key that the peer proved")
-    """None was uploaded, or it has expired, or it is bound to another key."""
-    OTHER_SUBJECT = ((4, 1), "the ticket for this key was issued to another identity")
-    """The key is right, the name is not: one key, certified twice."""
-    NOT_COVERED = ((4, 3), "the ticket does not cover this resource")
-    """Said for resources that do not exist as well."""
-    METHOD_NOT_COVERED = ((4, 5), "the ticket does not cover this method")
-    """The resource is covered, this method on it is not."""
-
-    @property
-    def response_code(self) -> tuple[int, int]:
-        """The CoAP response code: RFC 9200 section 5.10.2."""
-        return self.value[0]
-
-    @property
-    def sentence(self) -> str:
-        """What is wrong, in words, without naming the peer."""
-        return self.value[1]
-
 
 _HELPED_BY_A_TICKET = frozenset({AccessReason.NO_TICKET, AccessReason.OTHER_SUBJECT})
 """Only to these peers do hints say anything useful; the others are told as little as possible."""
-
-
-class AccessRefused(RefusedError):
-    """This peer may not do that now."""
-
-    def __init__(self, reason: AccessReason, peer: Identity, hints: CreationHints | None = None) -> None:
-        super().__init__(reason.sentence, where=str(peer))
-        self.reason = reason
-        self.hints = hints
-        """Where to get a ticket, for a peer whom one would help; only with 4.01."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a request asks for: its Uri-Path and Uri-Query options, each value whole.
-
-    Segments are compared as they are. ``("a/b",)`` is not ``("a", "b")``, and ``("power", "")`` is not
-    ``("power",)``, however alike they look once printed.
-    """
-
-    path: tuple[str, ...]
-    queries: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return target_from_options(self.path, self.queries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +51,6 @@ class Upload:
     ticket: Ticket
     is_bringers: bool
     """Whether it was issued to the bringer, by key and name; if not, it changes nothing for the bringer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """The access control server whose tickets count."""
-
-    token_uri: str
-    """Its token endpoint, for hints."""
-    verifier: TicketVerifier
-    """Knows its key, and our name as the audience."""
-    valid_until: datetime
-    """End of its certificate. Nothing tells when a ticket was signed, so none counts after that."""
 
 
 class AccessControl:
@@ -227,18 +153,8 @@ class AccessControl:
         if self.authority is None:
             return None
         return CreationHints(
-            as_uri=self.authority.token_uri, audience=self.audience, scope=_wanted_scope(target, method)
+            as_uri=self.authority.token_uri, audience=self.audience, scope=wanted_scope(target, method)
         )
-
-
-def _wanted_scope(target: Target, method: Method) -> bytes | None:
-    text = str(target)
-    if not method or len(text) > _HINTED_TARGET_CHARACTERS:
-        return None
-    try:
-        return Scope(((text, method),)).encode()
-    except CallerError:  # a target that no scope can name, such as one with dot segments
-        return None
 
 
 def _is_issued_to(ticket: Ticket, peer: Identity) -> bool:

@@ -16,7 +16,8 @@ from datetime import datetime
 from typing import Protocol
 
 from twoway.net import Connection
-from twoway.publisher.service import AccessControl, AccessRefused
+from twoway.publisher.refusal import AccessRefused
+from twoway.publisher.service import AccessControl
 from twoway.trace import Trace, TraceEvent, ignore
 
 
