@@ -27,6 +27,7 @@ from twoway.publisher import load_config, serve
 from twoway.tickets import Method, Scope
 from twoway.trace import TraceEvent
 
+PLAIN = '[plain]\nlisten = "127.0.0.1:0"\n'
 PATIENCE = 20.0
 PSK = bytes(range(16, 48))
 
@@ -82,8 +83,11 @@ async def running_publisher(
     with_certificate: bool = True,
     with_ac: bool = True,
     resources: str = POWER + FLOW,
+    ac_keys: str = "",
+    ac_uri: str = "coaps://127.0.0.1:5684/token",
+    more: str = "",
 ) -> AsyncIterator[RunningPublisher]:
-    """Write a deployment, serve it, and end it."""
+    """Write a deployment, serve it, end it; ``ac_keys`` are more lines of [ac], ``more`` further tables."""
     pki, clock, events = small_pki(), ShiftedClock(), list[TraceEvent]()
     credential = credential or pki.publisher_p256
     ac = IssuingAC(uri=pki.ac.uri, key=pki.ac.private_key)
@@ -101,7 +105,8 @@ async def running_publisher(
         lines.append(f'psk = [{{ identity = "{psk}", key_file = "psk.hex" }}]')
     if with_ac:
         (folder / "ac.pem").write_bytes(pki.ac.cert_pem)
-        lines.append('[ac]\nuri = "coaps://127.0.0.1:5684/token"\ncertificate = "ac.pem"')
+        lines.append(f'[ac]\nuri = "{ac_uri}"\ncertificate = "ac.pem"\n{ac_keys}')
+    lines.append(more)
     path = folder / "publisher.toml"
     path.write_text("\n".join([*lines, resources]))
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -9,15 +9,18 @@ not have. It never decides about access: a resource asks :func:`peer_of` who is 
 
 from twoway.coap.blocks import BodyLimits
 from twoway.coap.context import acknowledge, end_connection, hold_acknowledgements, open_context
+from twoway.coap.decoding import MalformedMessage, decode_untrusted
 from twoway.coap.failure import TransportFailed
 from twoway.coap.remote import SecureRemote, connection_of, peer_of
 
 __all__ = [
     "BodyLimits",
+    "MalformedMessage",
     "SecureRemote",
     "TransportFailed",
     "acknowledge",
     "connection_of",
+    "decode_untrusted",
     "end_connection",
     "hold_acknowledgements",
     "open_context",

@@ -14,11 +14,14 @@ from twoway.clock import Clock, SystemClock
 from twoway.coap import BodyLimits, end_connection, open_context
 from twoway.configuration import Address, listen_uri
 from twoway.net import Endpoint
+from twoway.publisher.admission import Admission
 from twoway.publisher.authz_info import AuthzInfoResource
 from twoway.publisher.config import PublisherConfig
 from twoway.publisher.credentials import Credentials, load_authority, load_credentials
 from twoway.publisher.discovery import DiscoveryResource
 from twoway.publisher.guard import GuardedSite
+from twoway.publisher.plain_door import PlainDoor
+from twoway.publisher.plain_listener import PlainListener
 from twoway.publisher.resources import ReadingResource
 from twoway.publisher.service import AccessControl
 from twoway.publisher.sessions import Sessions
@@ -57,10 +60,11 @@ async def serve(
     credentials = load_credentials(config, now=clock.now())
     access = _access_control(config, credentials, clock)
     sessions = Sessions(access, end_connection=end_connection, trace=trace)
+    admission = Admission(access, clock=clock, trace=trace)
     site = GuardedSite(access, sessions, clock=clock, trace=trace)
     feeds = _add_readings(site, config, credentials, clock=clock, trace=trace)
     if access.authority is not None:
-        site.add_open(AUTHZ_INFO, AuthzInfoResource(access, sessions, clock=clock, trace=trace))
+        site.add_open(AUTHZ_INFO, AuthzInfoResource(admission, sessions))
     site.add_open(WELL_KNOWN_CORE, DiscoveryResource(site.links))
     for feed in feeds:
         await feed.start()
@@ -75,6 +79,10 @@ async def serve(
         stack.push_async_callback(endpoint.close)
         context = await open_context(endpoint, site=site, body_limits=BodyLimits(body_bytes=MAX_TICKET_BYTES))
         stack.push_async_callback(context.shutdown)
+        if config.plain is not None:
+            door = PlainDoor(admission, hints=access.hints_for_strangers, clock=clock)
+            listener = await PlainListener.open(config.plain.listen, door, trace=trace)
+            stack.push_async_callback(listener.close)
         ready(listen_uri(Address(config.listen.host, endpoint.address[1])))
         async with asyncio.TaskGroup() as tasks:
             for feed in feeds:

@@ -136,6 +136,16 @@ class ACSection(Section):
     """Its certificate: the leaf's key signs tickets, the leaf's identity is their issuer."""
 
 
+class PlainSection(Section):
+    """``[plain]``: a port without a handshake, for clients that bring their ticket first (RFC 9202, 3.2.2).
+
+    What travels there can be read by everybody on the way: who asks for which rights at whom. Leave it out
+    unless a foreign client needs it.
+    """
+
+    listen: Listen
+
+
 class ResourceSection(Section):
     """One ``[[resource]]``: a path and where its readings come from."""
 
@@ -182,6 +192,7 @@ class PublisherConfig(Section):
     """Identities that may read everything without a ticket."""
     psk: tuple[PSKSection, ...] = ()
     ac: ACSection | None = None
+    plain: PlainSection | None = None
     resource: Annotated[tuple[ResourceSection, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -206,6 +217,12 @@ class PublisherConfig(Section):
                 raise ValueError(
                     f"the default subscriber {uri!r} needs a certificate on our side: 'identity'"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _has_an_ac_where_it_needs_one(self) -> Self:
+        if self.plain is not None and self.ac is None:
+            raise ValueError("[plain] takes tickets, and without [ac] there are none")
         return self
 
     @model_validator(mode="after")

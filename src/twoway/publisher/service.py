@@ -148,6 +148,14 @@ class AccessControl:
         self._tickets.put(ticket, now)
         return Upload(ticket, is_bringers=_is_issued_to(ticket, peer))
 
+    def hints_for_strangers(self) -> CreationHints | None:
+        """Say where tickets come from to somebody who proved nothing, and no more than that.
+
+        RFC 9200 section 5.3 wants little to be said over an insecure channel: not who we are, nor which
+        scope would help.
+        """
+        return None if self.authority is None else CreationHints(as_uri=self.authority.token_uri)
+
     def _hints(self, target: Target, method: Method) -> CreationHints | None:
         """Say where a ticket is to be had, for what audience, and with which scope (RFC 9200 section 5.3)."""
         if self.authority is None:
