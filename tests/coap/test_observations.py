@@ -170,13 +170,12 @@ async def test_only_the_connection_that_ends_hears_the_last_word():
         assert (await staying.next()).payload == b"for who stays"
 
 
-async def test_a_peer_that_does_not_acknowledge_the_last_word_is_not_waited_for_long(monkeypatch):
-    monkeypatch.setattr("twoway.coap.transport.LAST_WORDS_TIMEOUT", 0.1)
+async def test_a_peer_that_does_not_acknowledge_the_last_word_is_not_waited_for_long():
     note = Note()
     async with coap_server(site_of(note=note)) as server, await PlainSpeaker.towards(server) as peer:
         await peer.answer_to(OBSERVE)
         [accepted] = server.endpoint.connections
-        end_connection(accepted, aiocoap.UNAUTHORIZED)
+        end_connection(accepted, aiocoap.UNAUTHORIZED, last_words_timeout=0.1)
         assert accepted.closed is None
         async with asyncio.timeout(2):
             await accepted.wait_closed()

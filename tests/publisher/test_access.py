@@ -276,6 +276,7 @@ class TestUploads:
         access.require_access(reader, Target(("gas",)), Method.GET, now=NOW + SECOND)
 
     def test_an_older_ticket_does_not_bring_former_rights_back(self):
+        """T10."""
         ac, reader = IssuingAC(), peer("reader")
         access = access_control(ac)
         wide = ac.ticket(reader, at=NOW)

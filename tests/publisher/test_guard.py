@@ -114,7 +114,7 @@ async def test_the_end_of_rights_reaches_an_observer_without_any_new_reading():
     exchange = Exchange(scene.site, remote, observe=0)
     await exchange.settled()
     scene.clock.advance(60)
-    scene.sessions.end_expired(scene.clock.now())
+    scene.sessions.end_lost(scene.clock.now())
     assert [answer.code for answer in await exchange.settled()] == [aiocoap.CONTENT, aiocoap.UNAUTHORIZED]
     assert exchange.over
     assert scene.ended == [remote.connection]

@@ -59,7 +59,7 @@ class Observing:
 def test_nothing_ends_while_the_ticket_lasts():
     stage = Stage()
     stage.reader()
-    stage.sessions.end_expired(NOW + MINUTE - timedelta(seconds=1))
+    stage.sessions.end_lost(NOW + MINUTE - timedelta(seconds=1))
     assert stage.ended == []
 
 
@@ -68,7 +68,7 @@ def test_observations_are_told_before_the_association_is_closed():
     used = stage.reader()
     with stage.sessions.observing(used, Observing(stage.ended)):
         assert stage.sessions.observations(used) == 1
-        stage.sessions.end_expired(NOW + MINUTE)
+        stage.sessions.end_lost(NOW + MINUTE)
     assert stage.ended == [AccessReason.NO_TICKET, used]
     assert [(event.name, event.data["observations"]) for event in stage.events] == [("rights ended", 1)]
 
@@ -76,8 +76,8 @@ def test_observations_are_told_before_the_association_is_closed():
 def test_the_end_comes_once():
     stage = Stage()
     used = stage.reader()
-    stage.sessions.end_expired(NOW + MINUTE)
-    stage.sessions.end_expired(NOW + MINUTE)
+    stage.sessions.end_lost(NOW + MINUTE)
+    stage.sessions.end_lost(NOW + MINUTE)
     assert stage.ended == [used]
 
 
@@ -87,7 +87,7 @@ def test_an_observation_that_is_over_is_not_told():
     with stage.sessions.observing(used, Observing(stage.ended)):
         pass
     assert stage.sessions.observations(used) == 0
-    stage.sessions.end_expired(NOW + MINUTE)
+    stage.sessions.end_lost(NOW + MINUTE)
     assert stage.ended == [used]
 
 
@@ -96,9 +96,9 @@ def test_a_renewed_ticket_keeps_the_association():
     used = stage.reader()
     renewed = stage.ac.ticket(used.peer, at=NOW + MINUTE / 2, seconds=60)
     stage.access.upload_untrusted(renewed, used.peer, now=NOW + MINUTE / 2)
-    stage.sessions.end_expired(NOW + MINUTE)
+    stage.sessions.end_lost(NOW + MINUTE)
     assert stage.ended == []
-    stage.sessions.end_expired(NOW + 1.5 * MINUTE)
+    stage.sessions.end_lost(NOW + 1.5 * MINUTE)
     assert stage.ended == [used]
 
 
@@ -107,15 +107,15 @@ def test_a_default_subscriber_is_ended_with_its_certificate_alone():
     sink, psk_sink = connection(peer("sink", days=1)), connection(PSKIdentity(b"sink"))
     stage.sessions.note(sink)
     stage.sessions.note(psk_sink)
-    stage.sessions.end_expired(NOW + timedelta(days=1) - MINUTE)
+    stage.sessions.end_lost(NOW + timedelta(days=1) - MINUTE)
     assert stage.ended == []
-    stage.sessions.end_expired(NOW + timedelta(days=1))
+    stage.sessions.end_lost(NOW + timedelta(days=1))
     assert stage.ended == [sink]
 
 
 def test_a_peer_that_never_had_rights_is_left_alone_to_get_a_ticket():
     stage = Stage()
-    stage.sessions.end_expired(NOW)
+    stage.sessions.end_lost(NOW)
     assert stage.ended == []
 
 
@@ -123,7 +123,7 @@ def test_a_connection_that_closes_is_forgotten():
     stage = Stage()
     used = stage.reader()
     used.end(Closed(ClosedBy.PEER, None, "the peer closed", established=True))
-    stage.sessions.end_expired(NOW + MINUTE)
+    stage.sessions.end_lost(NOW + MINUTE)
     assert stage.ended == []
 
 
@@ -132,5 +132,5 @@ def test_a_connection_that_has_closed_is_not_remembered():
     used = connection(peer("sink"))
     used.end(Closed(ClosedBy.PEER, None, "the peer closed", established=True))
     stage.sessions.note(used)
-    stage.sessions.end_expired(NOW)
+    stage.sessions.end_lost(NOW)
     assert stage.ended == []

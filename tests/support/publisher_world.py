@@ -13,15 +13,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from twoway.identity import X509Identity, identity_uri
 from twoway.publisher.authority import Authority
+from twoway.publisher.revocation import RevokedTickets
 from twoway.publisher.service import AccessControl
 from twoway.tickets import (
     Confirmation,
     Method,
     Scope,
+    SigningKey,
     TicketIssuer,
     TicketStore,
-    TicketVerifier,
-    TrustedIssuer,
     ticket_id,
 )
 
@@ -73,18 +73,26 @@ class IssuingAC:
         ).encoded
 
     def authority(self, *, audience: str = METER, days: int = 365) -> Authority:
-        verifier = TicketVerifier(
-            audience=audience, issuers=[TrustedIssuer(self.uri, (self.key.public_key(),))]
+        return Authority(
+            token_uri=TOKEN_URI,
+            issuer=self.uri,
+            audience=audience,
+            keys=[SigningKey(self.key.public_key())],
+            certified_until=NOW + timedelta(days=days),
         )
-        return Authority(token_uri=TOKEN_URI, verifier=verifier, valid_until=NOW + timedelta(days=days))
 
 
 def access_control(
-    ac: IssuingAC | None, *defaults: str, capacity: int = 16, days: int = 365
+    ac: IssuingAC | None,
+    *defaults: str,
+    capacity: int = 16,
+    days: int = 365,
+    revoked: RevokedTickets | None = None,
 ) -> AccessControl:
     return AccessControl(
         audience=METER,
         default_subscribers=defaults,
         authority=ac.authority(days=days) if ac is not None else None,
         tickets=TicketStore(capacity=capacity),
+        revoked=revoked,
     )

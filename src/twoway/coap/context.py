@@ -24,7 +24,7 @@ from twoway.clock import Clock
 from twoway.coap.blocks import BodyLimits, RequestBodies, ResponseBodies, require_block_sizes
 from twoway.coap.pool import ClientConfig, ConnectionPool
 from twoway.coap.remote import connection_of
-from twoway.coap.transport import SecureTokenManager, SecureTransport, transport_of
+from twoway.coap.transport import LAST_WORDS_TIMEOUT, SecureTokenManager, SecureTransport, transport_of
 from twoway.net import Connection, Endpoint
 
 UNDERSTOOD: Final = frozenset(
@@ -214,8 +214,10 @@ async def open_context(
     return context
 
 
-def end_connection(connection: Connection, code: Code | None = None) -> None:
-    """End a connection after its last words: what was sent is acknowledged first, for up to 3 seconds.
+def end_connection(
+    connection: Connection, code: Code | None = None, *, last_words_timeout: float = LAST_WORDS_TIMEOUT
+) -> None:
+    """End a connection after its last words: what was sent is acknowledged first, if that is soon.
 
     For the moment when a peer's rights end. A caller that has sent final answers by itself leaves ``code``
     out; with it, every request of the peer that still runs, observations foremost, gets a final response
@@ -224,6 +226,7 @@ def end_connection(connection: Connection, code: Code | None = None) -> None:
     Args:
         connection: the connection; one that is over, or not carried by CoAP, is closed at once.
         code: how to answer what still runs, for instance ``aiocoap.UNAUTHORIZED``.
+        last_words_timeout: seconds to wait for the acknowledgement.
     """
     transport = transport_of(connection)
     if transport is None:
@@ -233,7 +236,7 @@ def end_connection(connection: Connection, code: Code | None = None) -> None:
         for (_, remote), (pipe, _) in list((transport.tokens.incoming_requests or {}).items()):
             if remote.connection is connection:
                 pipe.add_response(Message(code=code), is_last=True)
-    transport.end(connection)
+    transport.end(connection, last_words_timeout)
 
 
 def hold_acknowledgements(connection: Connection) -> None:

@@ -217,20 +217,20 @@ class SecureTransport(MessageInterface):  # type: ignore[misc]  # aiocoap ships 
 
     # --- the end of a connection ----------------------------------------------------------------
 
-    def end(self, connection: Connection) -> None:
-        """Close a connection as soon as the peer has acknowledged what was sent to it."""
+    def end(self, connection: Connection, patience: float) -> None:
+        """Close a connection once the peer has acknowledged what was sent, or ``patience`` seconds are over."""
         remote = self._remotes.get(connection)
         if remote is None or not self._awaits_acknowledgement(remote):
             connection.close()
         elif remote not in self._ending:
             self._ending[remote] = asyncio.Event()
-            task = asyncio.get_running_loop().create_task(self._close_acknowledged(remote))
+            task = asyncio.get_running_loop().create_task(self._close_acknowledged(remote, patience))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _close_acknowledged(self, remote: SecureRemote) -> None:
+    async def _close_acknowledged(self, remote: SecureRemote, patience: float) -> None:
         try:
-            async with asyncio.timeout(LAST_WORDS_TIMEOUT):
+            async with asyncio.timeout(patience):
                 await self._ending[remote].wait()
         except TimeoutError:
             self.counters["last words not acknowledged"] += 1

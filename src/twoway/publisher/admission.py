@@ -29,7 +29,8 @@ class Throttled(RefusedError):
         self.wait = wait
 
 
-async def _nothing_learnt() -> bool:
+async def nothing_learnt() -> bool:
+    """Say that there is nothing new, where the AC's keys are not followed."""
     return False
 
 
@@ -51,7 +52,7 @@ class Admission:
         access: AccessControl,
         *,
         clock: Clock,
-        learn_keys: Callable[[], Awaitable[bool]] = _nothing_learnt,
+        learn_keys: Callable[[], Awaitable[bool]] = nothing_learnt,
         by_identity: AttemptRate | None = None,
         by_host: AttemptRate | None = None,
         trace: Trace = ignore,

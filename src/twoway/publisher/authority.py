@@ -1,23 +1,76 @@
-"""The access control server whose tickets count here.
+"""The access control server whose tickets count here, and the keys with which it signs them.
 
-It owns what a publisher knows of it. It must never believe a key that the AC did not name.
+It owns what a publisher knows of its AC. It must never believe a key that the AC did not name itself, be it
+by its certificate at the start or by its key set over an association on which it proved who it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 
-from twoway.tickets import TicketVerifier
+from twoway.tickets import SigningKey, Ticket, TicketVerifier, TrustedIssuer, cose
 
 
-@dataclass(frozen=True, slots=True)
 class Authority:
-    """The access control server whose tickets count."""
+    """One AC.
 
-    token_uri: str
-    """Its token endpoint, for hints."""
-    verifier: TicketVerifier
-    """Knows its key, and our name as the audience."""
-    valid_until: datetime
-    """End of its certificate. Nothing tells when a ticket was signed, so none counts after that."""
+    Args:
+        token_uri: its token endpoint, for hints.
+        issuer: its identity URI.
+        audience: the publisher's own identity URI, which tickets must name.
+        keys: the public keys that sign its tickets.
+        certified_until: the end of its certificate.
+    """
+
+    def __init__(
+        self,
+        *,
+        token_uri: str,
+        issuer: str,
+        audience: str,
+        keys: Sequence[SigningKey],
+        certified_until: datetime,
+    ) -> None:
+        self.token_uri = token_uri
+        self.issuer = issuer
+        self.valid_until = certified_until
+        """Nothing tells when a ticket was signed, so none counts after the end of the AC's certificate."""
+        self._audience = audience
+        self._take(keys)
+
+    @property
+    def verifier(self) -> TicketVerifier:
+        """Judges tickets by the keys that are known now."""
+        return self._verifier
+
+    @property
+    def key_ids(self) -> frozenset[bytes]:
+        """The names of these keys."""
+        return self._key_ids
+
+    def learn(self, keys: Sequence[SigningKey], *, certified_until: datetime) -> bool:
+        """Take the AC's word for which keys sign its tickets now; what it does not list counts no more.
+
+        Args:
+            keys: its key set.
+            certified_until: the end of the certificate that it proved when it told them.
+
+        Returns:
+            Whether the keys are others than before.
+        """
+        self.valid_until = max(self.valid_until, certified_until)
+        before = self._key_ids
+        self._take(keys)
+        return self._key_ids != before
+
+    def signed(self, ticket: Ticket) -> bool:
+        """Whether a verified ticket is signed with a key that still counts."""
+        return cose.parse1_untrusted(ticket.encoded).key_id in self._key_ids
+
+    def _take(self, keys: Sequence[SigningKey]) -> None:
+        public_keys = {key.key_id: key.public_key for key in keys}
+        self._key_ids = frozenset(public_keys)
+        self._verifier = TicketVerifier(
+            audience=self._audience, issuers=[TrustedIssuer(self.issuer, tuple(public_keys.values()))]
+        )

@@ -133,7 +133,24 @@ class ACSection(Section):
     uri: CoapsURI
     """Its token endpoint, told to subscribers that come without a ticket."""
     certificate: Path
-    """Its certificate: the leaf's key signs tickets, the leaf's identity is their issuer."""
+    """Its certificate: the leaf's identity issues tickets, its key signs them until others are learnt."""
+    follow: bool = True
+    """Whether its list of revoked tickets and its signing keys are followed while we run (RFC 9770). It takes
+    a certificate of ours, with which we prove ourselves to it."""
+    poll_interval: Annotated[float, Field(ge=0.05, le=86_400)] = 60.0
+    """Seconds between two questions for both, beside the observations: so long may a revocation go unnoticed
+    when somebody suppresses the notification."""
+    require_fresh_trl: Annotated[float, Field(ge=1, le=604_800)] | None = None
+    """Seconds after which tickets are no longer honoured if the AC was not heard of; without it tickets go on
+    while the AC is unreachable."""
+
+    @model_validator(mode="after")
+    def _asks_as_often_as_it_must(self) -> Self:
+        if self.require_fresh_trl is not None and not self.follow:
+            raise ValueError("'require_fresh_trl' needs 'follow'")
+        if self.require_fresh_trl is not None and self.require_fresh_trl < 2 * self.poll_interval:
+            raise ValueError("'require_fresh_trl' is less than two times 'poll_interval'")
+        return self
 
 
 class PlainSection(Section):
@@ -223,6 +240,8 @@ class PublisherConfig(Section):
     def _has_an_ac_where_it_needs_one(self) -> Self:
         if self.plain is not None and self.ac is None:
             raise ValueError("[plain] takes tickets, and without [ac] there are none")
+        if self.ac is not None and self.ac.require_fresh_trl is not None and self.identity is None:
+            raise ValueError("'require_fresh_trl' needs a certificate to ask the AC with: 'identity'")
         return self
 
     @model_validator(mode="after")

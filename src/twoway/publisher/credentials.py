@@ -6,7 +6,7 @@ must never accept a certificate for the latter that does not lead to the publish
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,7 +19,7 @@ from twoway.net import credential_of
 from twoway.pki import CertificateRejected, Purpose, StoredIdentity, TrustStore, read_chain, read_identity
 from twoway.publisher.authority import Authority
 from twoway.publisher.config import ACSection, PublisherConfig
-from twoway.tickets import TicketVerifier, TrustedIssuer
+from twoway.tickets import SigningKey
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ class Credentials:
     name: str
     """Its identity URI: the audience of tickets, and the beginning of the names of its readings."""
     dtls: DTLSConfig
+    """How peers are met."""
+    client: DTLSConfig | None
+    """How the AC is met; None for a publisher that has pre-shared keys only."""
     trust: TrustStore | None
     """Its authorities; None for a publisher that has pre-shared keys only."""
 
@@ -43,15 +46,12 @@ def load_credentials(config: PublisherConfig, *, now: datetime) -> Credentials:
     psk_lookup = keys.get if keys else None
     if config.identity is None:
         assert config.name is not None
-        return Credentials(config.name, DTLSConfig(psk_lookup=psk_lookup), None)
+        return Credentials(config.name, DTLSConfig(psk_lookup=psk_lookup), None, None)
     stored = StoredIdentity.load(config.identity)
     stored.require_valid_at(now)
-    dtls = DTLSConfig(
-        certificate=credential_of(stored),
-        trust=stored.trust,
-        psk_lookup=psk_lookup,
-    )
-    return Credentials(stored.identity.uri, dtls, stored.trust)
+    client = DTLSConfig(certificate=credential_of(stored), trust=stored.trust)
+    dtls = replace(client, psk_lookup=psk_lookup)
+    return Credentials(stored.identity.uri, dtls, client, stored.trust)
 
 
 def load_authority(section: ACSection, credentials: Credentials, *, now: datetime) -> Authority:
@@ -72,8 +72,13 @@ def load_authority(section: ACSection, credentials: Credentials, *, now: datetim
             where=str(section.certificate),
             remedy="give the AC a certificate with a P-256 key",
         )
-    verifier = TicketVerifier(audience=credentials.name, issuers=[TrustedIssuer(ac.uri, (key,))])
-    return Authority(token_uri=section.uri, verifier=verifier, valid_until=ac.not_after)
+    return Authority(
+        token_uri=section.uri,
+        issuer=ac.uri,
+        audience=credentials.name,
+        keys=[SigningKey(key)],
+        certified_until=ac.not_after,
+    )
 
 
 def _read_ac(section: ACSection, trust: TrustStore | None, now: datetime) -> X509Identity:

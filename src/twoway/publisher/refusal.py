@@ -24,6 +24,8 @@ class AccessReason(Enum):
     """None was uploaded, or it has expired, or it is bound to another key."""
     OTHER_SUBJECT = ((4, 1), "the ticket for this key was issued to another identity")
     """The key is right, the name is not: one key, certified twice."""
+    REVOCATIONS_UNKNOWN = ((4, 1), "the AC has not been heard of for too long to honour a ticket")
+    """The operator wants the list of revoked tickets to be fresh, and it is not."""
     NOT_COVERED = ((4, 3), "the ticket does not cover this resource")
     """Said for resources that do not exist as well."""
     METHOD_NOT_COVERED = ((4, 5), "the ticket does not cover this method")

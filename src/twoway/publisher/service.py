@@ -14,7 +14,7 @@ Three kinds of peers come:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from twoway.errors import CallerError
 from twoway.identity import Identity, PSKIdentity, X509Identity
 from twoway.publisher.authority import Authority
 from twoway.publisher.refusal import AccessReason, AccessRefused
+from twoway.publisher.revocation import RevokedTickets
 from twoway.publisher.target import Target, wanted_scope
 from twoway.tickets import (
     CreationHints,
@@ -61,6 +62,7 @@ class AccessControl:
         default_subscribers: identity URIs: of certificates, or ``psk:NAME`` of pre-shared keys.
         authority: whose tickets count; None where no tickets are taken at all.
         tickets: the bounded store.
+        revoked: which tickets the AC has taken back; None where that is not followed.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class AccessControl:
         default_subscribers: Iterable[str] = (),
         authority: Authority | None = None,
         tickets: TicketStore | None = None,
+        revoked: RevokedTickets | None = None,
     ) -> None:
         defaults = frozenset(default_subscribers)
         self.audience = audience
@@ -78,6 +81,7 @@ class AccessControl:
         self._psk_defaults = frozenset(uri for uri in defaults if uri.startswith("psk:"))
         self._x509_defaults = defaults - self._psk_defaults
         self._tickets = tickets if tickets is not None else TicketStore()
+        self._revoked = revoked
 
     def require_access(self, peer: Identity, target: Target, method: Method, *, now: datetime) -> Permit:
         """Let a request pass, or say why not (RFC 9200 section 5.10.2).
@@ -126,6 +130,8 @@ class AccessControl:
             raise AccessRefused(AccessReason.NO_TICKET, peer)
         if ticket.subject != peer.uri:
             raise AccessRefused(AccessReason.OTHER_SUBJECT, peer)
+        if self._revoked is not None and not self._revoked.is_fresh:
+            raise AccessRefused(AccessReason.REVOCATIONS_UNKNOWN, peer)
         return Permit(ticket)
 
     def upload_untrusted(self, encoded: bytes, peer: Identity, *, now: datetime) -> Upload:
@@ -145,8 +151,24 @@ class AccessControl:
         if now >= self.authority.valid_until:
             raise TicketRejected(TicketReason.UNKNOWN_ISSUER)
         ticket = self.authority.verifier.verify_untrusted(encoded, now=now)
+        if self._revoked is not None and ticket.token_hash in self._revoked:
+            raise TicketRejected(TicketReason.REVOKED)
         self._tickets.put(ticket, now)
         return Upload(ticket, is_bringers=_is_issued_to(ticket, peer))
+
+    def expunge(self, hashes: Collection[bytes]) -> None:
+        """Forget the tickets with these token hashes: they have been revoked (RFC 9770 section 10)."""
+        self._tickets.drop_revoked(hashes)
+
+    def expunge_unsigned(self) -> None:
+        """Forget the tickets whose signing key the AC has withdrawn."""
+        authority = self.authority
+        if authority is not None:
+            self.expunge({ticket.token_hash for ticket in self._tickets if not authority.signed(ticket)})
+
+    def drop_expired(self, now: datetime) -> None:
+        """Forget the tickets whose time is over."""
+        self._tickets.drop_expired(now)
 
     def hints_for_strangers(self) -> CreationHints | None:
         """Say where tickets come from to somebody who proved nothing, and no more than that.

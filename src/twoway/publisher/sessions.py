@@ -1,11 +1,11 @@
-"""The end of rights: a ticket that expires ends what is running on it, not just the next request.
+"""The end of rights: a ticket that expires or is revoked ends what runs on it, not just the next request.
 
 It owns which connections have used rights and which observations run on them. It must never grant
 anything, and never read a clock: it is asked, with the time, whether somebody's rights have ended.
 
-RFC 9200 section 5.10.3 and RFC 9202 section 5: when the last ticket of a peer expires, each of its
-observations gets a final 4.01, and then the association is closed. The same happens when the peer's
-certificate expires, which DTLS looks at only once.
+RFC 9200 section 5.10.3, RFC 9202 section 5, RFC 9770 section 10: when the last ticket of a peer has expired
+or was revoked, each of its observations gets a final 4.01, and then the association is closed. The same
+happens when the peer's certificate expires, which DTLS looks at only once.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Sessions:
         finally:
             running.discard(observation)
 
-    def end_expired(self, now: datetime) -> None:
+    def end_lost(self, now: datetime) -> None:
         """End every connection whose peer had rights and has none at ``now``."""
         for connection, running in list(self._running.items()):
             try:

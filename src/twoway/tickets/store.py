@@ -9,7 +9,7 @@ Must never hand out a ticket that is not valid at the time it is asked for.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -65,6 +65,9 @@ class TicketStore:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __iter__(self) -> Iterator[Ticket]:
+        return iter([entry.ticket for entry in self._entries.values()])
 
     def put(self, ticket: Ticket, now: datetime) -> tuple[Ticket, ...]:
         """Bring a verified ticket into force for its key.

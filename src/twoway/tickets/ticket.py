@@ -57,6 +57,8 @@ class TicketReason(Enum):
     """Its hash is on the AC's list."""
     SUPERSEDED = ((4, 1), "a newer ticket for the same key is in force")
     """Kept from widening rights again that a newer ticket narrowed."""
+    REVOKED = ((4, 1), "it has been revoked")
+    """Its hash is on the AC's list (RFC 9770 section 10)."""
     STORE_FULL = ((5, 3), "this publisher holds as many tickets as it can")
     """No room, and nothing that may be dropped."""
 

@@ -1,0 +1,104 @@
+"""What a publisher learns from its AC while it runs: which tickets were revoked, and which keys sign them.
+
+It owns the wiring of both watches to one association with the AC, and what each piece of news leads to. The
+association has a socket of its own, so that nothing which happens at the port of the publisher touches it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from twoway.clock import Clock
+from twoway.coap import open_context
+from twoway.dtls import DTLSConfig
+from twoway.net import Endpoint
+from twoway.publisher.ac_link import ACLink
+from twoway.publisher.authority import Authority
+from twoway.publisher.revocation import RevokedTickets
+from twoway.publisher.revocation_watch import RevocationWatch
+from twoway.publisher.service import AccessControl
+from twoway.publisher.sessions import Sessions
+from twoway.publisher.signing_keys import SigningKeysWatch
+from twoway.trace import Trace
+
+
+@asynccontextmanager
+async def open_link(
+    authority: Authority, credential: DTLSConfig, *, clock: Clock, trace: Trace
+) -> AsyncGenerator[ACLink, None]:
+    """Open the way to the AC; the association is made when the first question is asked.
+
+    Args:
+        authority: the AC.
+        credential: what we prove ourselves with there, and whom we believe.
+        clock: the time.
+        trace: hears what happens on the wire.
+    """
+    async with await Endpoint.open(clock=clock, trace=trace) as endpoint:
+        context = await open_context(endpoint, client_config=lambda host, port: credential)
+        try:
+            yield ACLink(context, token_uri=authority.token_uri, identity=authority.issuer)
+        finally:
+            await context.shutdown()
+
+
+class Following:
+    """Follows the AC.
+
+    Args:
+        link: the way to it.
+        authority: takes its keys.
+        revoked: takes its list of revoked tickets.
+        access: forgets the tickets that count no more.
+        sessions: ends what runs on them.
+        interval: seconds between two questions, beside the observations.
+        clock: the time.
+        trace: hears what is learnt, and what fails.
+    """
+
+    def __init__(
+        self,
+        link: ACLink,
+        *,
+        authority: Authority,
+        revoked: RevokedTickets,
+        access: AccessControl,
+        sessions: Sessions,
+        interval: float,
+        clock: Clock,
+        trace: Trace,
+    ) -> None:
+        self._access = access
+        self._sessions = sessions
+        self._clock = clock
+        self._revocations = RevocationWatch(
+            link, revoked, on_revoked=self._expunge, interval=interval, trace=trace
+        )
+        self._keys = SigningKeysWatch(
+            link,
+            authority,
+            on_change=self._expunge_unsigned,
+            monotonic=clock.monotonic,
+            interval=interval,
+            trace=trace,
+        )
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._revocations.run())
+            tasks.create_task(self._keys.run())
+
+    async def learn_keys(self) -> bool:
+        """Ask for the AC's keys, unless that was just done; return whether there are others."""
+        return await self._keys.learn()
+
+    def _expunge(self, hashes: frozenset[bytes]) -> None:
+        self._access.expunge(hashes)
+        self._sessions.end_lost(self._clock.now())
+
+    def _expunge_unsigned(self) -> None:
+        self._access.expunge_unsigned()
+        self._sessions.end_lost(self._clock.now())
