@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-
 import aiocoap
 import pytest
-from publisher_running import PLAIN, RunningPublisher, client, running_publisher
+from publisher_running import PLAIN, client, running_publisher, send_plain
 from small_pki import small_pki
 
 from twoway.errors import ConfigurationError
@@ -16,21 +13,10 @@ from twoway.publisher import load_config, serve
 PKI = small_pki()
 
 
-async def send(publisher: RunningPublisher, **message: object) -> aiocoap.Message:
-    """Say something to the plain port without any library in between, and wait for the answer."""
-    (opened,) = publisher.told("plain port open")
-    loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
-        plain.setblocking(False)
-        plain.connect((opened["host"], opened["port"]))
-        await loop.sock_sendall(plain, aiocoap.Message(_mtype=aiocoap.CON, _mid=1, **message).encode())
-        return aiocoap.Message.decode(await loop.sock_recv(plain, 2000))
-
-
 async def test_a_ticket_that_was_brought_in_the_clear_opens_what_it_names_after_the_handshake(tmp_path):
     async with running_publisher(tmp_path, more=PLAIN) as publisher, client(PKI.subscriber) as reader:
         ticket = publisher.ticket(PKI.subscriber)
-        answer = await send(
+        answer = await send_plain(
             publisher, code=aiocoap.POST, uri_path=["authz-info"], payload=ticket, content_format=61
         )
         assert answer.code is aiocoap.CREATED
@@ -43,13 +29,15 @@ async def test_it_does_not_help_somebody_else_who_has_shaken_hands(tmp_path):
     async with running_publisher(tmp_path, more=PLAIN) as publisher, client(thief) as other:
         assert (await other.get(publisher.uri + "/power")).code is aiocoap.UNAUTHORIZED
         ticket = publisher.ticket(PKI.subscriber)
-        await send(publisher, code=aiocoap.POST, uri_path=["authz-info"], payload=ticket, content_format=61)
+        await send_plain(
+            publisher, code=aiocoap.POST, uri_path=["authz-info"], payload=ticket, content_format=61
+        )
         assert (await other.get(publisher.uri + "/power")).code is aiocoap.UNAUTHORIZED
 
 
 async def test_no_reading_is_given_in_the_clear(tmp_path):
     async with running_publisher(tmp_path, more=PLAIN, defaults=[PKI.sink.uri]) as publisher:
-        answer = await send(publisher, code=aiocoap.GET, uri_path=["power"])
+        answer = await send_plain(publisher, code=aiocoap.GET, uri_path=["power"])
         assert answer.code is aiocoap.UNAUTHORIZED
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -164,3 +165,14 @@ async def client(who: Credential | PSKCredential) -> AsyncIterator[Client]:
                 yield Client(context, endpoint)
         finally:
             await context.shutdown()
+
+
+async def send_plain(publisher: RunningPublisher, **message: object) -> aiocoap.Message:
+    """Say something to the plain port without any library in between, and wait for the answer."""
+    (opened,) = publisher.told("plain port open")
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+        plain.setblocking(False)
+        plain.connect((opened["host"], opened["port"]))
+        await loop.sock_sendall(plain, aiocoap.Message(_mtype=aiocoap.CON, _mid=1, **message).encode())
+        return aiocoap.Message.decode(await loop.sock_recv(plain, 2000))

@@ -17,17 +17,21 @@ from aiocoap.resource import ObservableResource, Resource, Site
 from cryptography.hazmat.primitives.asymmetric import ec
 from small_pki import Credential
 
+from twoway import strict_cbor
 from twoway.coap import open_context, peer_of
 from twoway.dtls import CertificateCredential, DTLSConfig
 from twoway.net import Endpoint
 from twoway.tickets import (
+    CONTENT_FORMAT_ACE,
     CONTENT_FORMAT_COSE_KEY_SET,
     CONTENT_FORMAT_TRL,
     DiffEntry,
     DiffSet,
     FullSet,
+    IntrospectionRequest,
     SigningKey,
     TRLQuery,
+    cose,
     encode_key_set,
 )
 
@@ -50,6 +54,26 @@ class _Observable(ObservableResource):
         return aiocoap.Message(payload=payload, content_format=self.content_format, code=aiocoap.CONTENT)
 
 
+class _Introspect(Resource):
+    """Vouches for every ticket of its own form but those that are denied."""
+
+    def __init__(self, ac: SmallAC) -> None:
+        super().__init__()
+        self.ac = ac
+
+    async def render_post(self, request: aiocoap.Message) -> aiocoap.Message:
+        self.ac.asked.append(("/introspect",))
+        if self.ac.code is not None:
+            return aiocoap.Message(code=self.ac.code)
+        token = IntrospectionRequest.parse_untrusted(request.payload).token
+        answer: dict[object, object] = {10: token not in self.ac.denied}
+        if answer[10]:
+            answer |= strict_cbor.decode_untrusted(cose.parse1_untrusted(self.ac.instead or token).payload)
+        return aiocoap.Message(
+            code=aiocoap.CREATED, payload=strict_cbor.encode(answer), content_format=CONTENT_FORMAT_ACE
+        )
+
+
 @dataclass
 class SmallAC:
     key: ec.EllipticCurvePrivateKey
@@ -66,6 +90,10 @@ class SmallAC:
     is_silent: bool = False
     code: aiocoap.Code | None = None
     """Answer everything with this error."""
+    denied: set[bytes] = field(default_factory=set)
+    """Tickets that introspection does not vouch for."""
+    instead: bytes | None = None
+    """A ticket to vouch for in the place of the one that it is asked about."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
     askers: set[str] = field(default_factory=set)
     endpoint: Endpoint | None = None
@@ -114,12 +142,8 @@ class SmallAC:
         site = Site()
         site.add_resource(["revoke", "trl"], self.trl)
         site.add_resource(["keys"], self.key_set)
-        for path, resource in self.more_resources().items():
-            site.add_resource([path], resource)
+        site.add_resource(["introspect"], _Introspect(self))
         return site
-
-    def more_resources(self) -> dict[str, Resource]:
-        return {}
 
 
 @asynccontextmanager

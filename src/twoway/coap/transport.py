@@ -218,7 +218,7 @@ class SecureTransport(MessageInterface):  # type: ignore[misc]  # aiocoap ships 
     # --- the end of a connection ----------------------------------------------------------------
 
     def end(self, connection: Connection, patience: float) -> None:
-        """Close a connection once the peer has acknowledged what was sent, or ``patience`` seconds are over."""
+        """Close a connection once the peer has acknowledged what was sent, or after ``patience`` seconds."""
         remote = self._remotes.get(connection)
         if remote is None or not self._awaits_acknowledgement(remote):
             connection.close()

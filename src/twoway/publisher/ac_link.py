@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -17,10 +17,14 @@ from urllib.parse import urlsplit
 import aiocoap
 import aiocoap.error
 
-from twoway.coap import connection_of
+from twoway.clock import Clock
+from twoway.coap import connection_of, open_context
+from twoway.dtls import DTLSConfig
 from twoway.errors import NetworkError, PeerError, TwowayError
 from twoway.identity import X509Identity
-from twoway.net import Connection
+from twoway.net import Connection, Endpoint
+from twoway.publisher.authority import Authority
+from twoway.trace import Trace
 
 ANSWER_TIMEOUT = 10.0
 """Seconds that an answer may take: two retransmissions (RFC 7252 section 4.8)."""
@@ -159,3 +163,25 @@ def _require_x509(message: aiocoap.Message) -> X509Identity:
     peer = connection_of(message).peer
     assert isinstance(peer, X509Identity)
     return peer
+
+
+@asynccontextmanager
+async def open_link(
+    authority: Authority, credential: DTLSConfig, *, clock: Clock, trace: Trace
+) -> AsyncGenerator[ACLink, None]:
+    """Open the way to the AC; the association is made when the first question is asked.
+
+    It has a socket of its own, so that nothing which happens at the publisher's port touches it.
+
+    Args:
+        authority: the AC.
+        credential: what we prove ourselves with there, and whom we believe.
+        clock: the time.
+        trace: hears what happens on the wire.
+    """
+    async with await Endpoint.open(clock=clock, trace=trace) as endpoint:
+        context = await open_context(endpoint, client_config=lambda host, port: credential)
+        try:
+            yield ACLink(context, token_uri=authority.token_uri, identity=authority.issuer)
+        finally:
+            await context.shutdown()

@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable
 from twoway.clock import Clock
 from twoway.errors import RefusedError
 from twoway.identity import Identity, Unauthenticated
+from twoway.publisher.introspection import Introspection
 from twoway.publisher.rate import AttemptRate
 from twoway.publisher.service import AccessControl, Upload
-from twoway.tickets import TicketReason, TicketRejected
+from twoway.tickets import Ticket, TicketReason, TicketRejected
 from twoway.trace import Trace, TraceEvent, ignore
 
 ADDRESS_BURST = 20
@@ -42,6 +43,7 @@ class Admission:
         clock: says when.
         learn_keys: asks the AC for its signing keys where a ticket names one that is not known, and returns
             whether there is anything new.
+        introspection: asks the AC about each ticket; None where its signature is enough.
         by_identity: how often one peer may try.
         by_host: how often one host may try; the only bound for those who proved nothing.
         trace: hears of each upload, by ticket identifier or reason.
@@ -53,6 +55,7 @@ class Admission:
         *,
         clock: Clock,
         learn_keys: Callable[[], Awaitable[bool]] = nothing_learnt,
+        introspection: Introspection | None = None,
         by_identity: AttemptRate | None = None,
         by_host: AttemptRate | None = None,
         trace: Trace = ignore,
@@ -60,6 +63,7 @@ class Admission:
         self._access = access
         self._clock = clock
         self._learn_keys = learn_keys
+        self._introspection = introspection
         self._by_identity = by_identity or AttemptRate()
         self._by_host = by_host or AttemptRate(burst=ADDRESS_BURST)
         self._trace = trace
@@ -78,15 +82,18 @@ class Admission:
         """
         try:
             self._require_patience(peer, host)
-            upload = await self._verified_untrusted(encoded, peer)
+            ticket = await self._verified_untrusted(encoded)
+            if self._introspection is not None:
+                await self._introspection.require_active(ticket)
+            upload = self._access.keep(ticket, peer, now=self._clock.now())
         except TicketRejected as rejection:
             self._tell("ticket refused", peer, host, because=rejection.reason.name.lower())
             raise
         except Throttled:
             self._tell("ticket refused", peer, host, because="throttled")
             raise
-        ticket = upload.ticket.ticket_id.hex()
-        self._tell("ticket stored", peer, host, ticket=ticket, is_bringers=upload.is_bringers)
+        name = ticket.ticket_id.hex()
+        self._tell("ticket stored", peer, host, ticket=name, is_bringers=upload.is_bringers)
         return upload
 
     def _require_patience(self, peer: Identity, host: str) -> None:
@@ -97,14 +104,14 @@ class Admission:
         if wait:
             raise Throttled(host, wait)
 
-    async def _verified_untrusted(self, encoded: bytes, peer: Identity) -> Upload:
+    async def _verified_untrusted(self, encoded: bytes) -> Ticket:
         try:
-            return self._access.upload_untrusted(encoded, peer, now=self._clock.now())
+            return self._access.verify_untrusted(encoded, now=self._clock.now())
         except TicketRejected as rejection:
             # The AC may sign with a key that it has made since we last asked.
             if rejection.reason is not TicketReason.UNKNOWN_ISSUER or not await self._learn_keys():
                 raise
-        return self._access.upload_untrusted(encoded, peer, now=self._clock.now())
+        return self._access.verify_untrusted(encoded, now=self._clock.now())
 
     def _tell(self, name: str, peer: Identity, host: str, **data: object) -> None:
         self._trace(TraceEvent(name, "publisher", {"peer": str(peer), "host": host, **data}))

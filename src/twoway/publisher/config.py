@@ -143,6 +143,13 @@ class ACSection(Section):
     require_fresh_trl: Annotated[float, Field(ge=1, le=604_800)] | None = None
     """Seconds after which tickets are no longer honoured if the AC was not heard of; without it tickets go on
     while the AC is unreachable."""
+    introspect: bool = False
+    """Whether the AC is asked about each ticket (RFC 9200 section 5.9). While it cannot be, no new
+    ticket counts, and an old one no longer than its last answer holds."""
+    introspection_holds_for: Annotated[float, Field(ge=0.2, le=86_400)] = 60.0
+    """Seconds for which the AC's yes to a ticket holds."""
+    raw_public_keys: bool = False
+    """Whether a client may prove the key of its ticket without a certificate (RFC 9202 section 3.2)."""
 
     @model_validator(mode="after")
     def _asks_as_often_as_it_must(self) -> Self:
@@ -240,8 +247,10 @@ class PublisherConfig(Section):
     def _has_an_ac_where_it_needs_one(self) -> Self:
         if self.plain is not None and self.ac is None:
             raise ValueError("[plain] takes tickets, and without [ac] there are none")
-        if self.ac is not None and self.ac.require_fresh_trl is not None and self.identity is None:
-            raise ValueError("'require_fresh_trl' needs a certificate to ask the AC with: 'identity'")
+        if self.ac is not None and self.identity is None:
+            for key in ("require_fresh_trl", "introspect", "raw_public_keys"):
+                if getattr(self.ac, key):
+                    raise ValueError(f"{key!r} needs a certificate of ours: 'identity'")
         return self
 
     @model_validator(mode="after")

@@ -1,19 +1,13 @@
 """What a publisher learns from its AC while it runs: which tickets were revoked, and which keys sign them.
 
-It owns the wiring of both watches to one association with the AC, and what each piece of news leads to. The
-association has a socket of its own, so that nothing which happens at the port of the publisher touches it.
+It owns the wiring of both watches to one association with the AC, and what each piece of news leads to.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 from twoway.clock import Clock
-from twoway.coap import open_context
-from twoway.dtls import DTLSConfig
-from twoway.net import Endpoint
 from twoway.publisher.ac_link import ACLink
 from twoway.publisher.authority import Authority
 from twoway.publisher.revocation import RevokedTickets
@@ -22,26 +16,6 @@ from twoway.publisher.service import AccessControl
 from twoway.publisher.sessions import Sessions
 from twoway.publisher.signing_keys import SigningKeysWatch
 from twoway.trace import Trace
-
-
-@asynccontextmanager
-async def open_link(
-    authority: Authority, credential: DTLSConfig, *, clock: Clock, trace: Trace
-) -> AsyncGenerator[ACLink, None]:
-    """Open the way to the AC; the association is made when the first question is asked.
-
-    Args:
-        authority: the AC.
-        credential: what we prove ourselves with there, and whom we believe.
-        clock: the time.
-        trace: hears what happens on the wire.
-    """
-    async with await Endpoint.open(clock=clock, trace=trace) as endpoint:
-        context = await open_context(endpoint, client_config=lambda host, port: credential)
-        try:
-            yield ACLink(context, token_uri=authority.token_uri, identity=authority.issuer)
-        finally:
-            await context.shutdown()
 
 
 class Following:

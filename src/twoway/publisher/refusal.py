@@ -26,6 +26,8 @@ class AccessReason(Enum):
     """The key is right, the name is not: one key, certified twice."""
     REVOCATIONS_UNKNOWN = ((4, 1), "the AC has not been heard of for too long to honour a ticket")
     """The operator wants the list of revoked tickets to be fresh, and it is not."""
+    UNCONFIRMED = ((4, 1), "the AC has not vouched for the ticket lately")
+    """The AC is to be asked about tickets, and has not said yes to this one for too long."""
     NOT_COVERED = ((4, 3), "the ticket does not cover this resource")
     """Said for resources that do not exist as well."""
     METHOD_NOT_COVERED = ((4, 5), "the ticket does not cover this method")

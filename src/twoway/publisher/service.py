@@ -14,12 +14,12 @@ Three kinds of peers come:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from twoway.errors import CallerError
-from twoway.identity import Identity, PSKIdentity, X509Identity
+from twoway.identity import Identity, PSKIdentity, RawPublicKeyIdentity, X509Identity
 from twoway.publisher.authority import Authority
 from twoway.publisher.refusal import AccessReason, AccessRefused
 from twoway.publisher.revocation import RevokedTickets
@@ -63,6 +63,8 @@ class AccessControl:
         authority: whose tickets count; None where no tickets are taken at all.
         tickets: the bounded store.
         revoked: which tickets the AC has taken back; None where that is not followed.
+        vouches_for: whether the AC has said yes to a ticket lately; None where it is not asked.
+        raw_public_keys: whether a key without a certificate may stand for a ticket's holder.
     """
 
     def __init__(
@@ -73,6 +75,8 @@ class AccessControl:
         authority: Authority | None = None,
         tickets: TicketStore | None = None,
         revoked: RevokedTickets | None = None,
+        vouches_for: Callable[[Ticket], bool] | None = None,
+        raw_public_keys: bool = False,
     ) -> None:
         defaults = frozenset(default_subscribers)
         self.audience = audience
@@ -82,6 +86,8 @@ class AccessControl:
         self._x509_defaults = defaults - self._psk_defaults
         self._tickets = tickets if tickets is not None else TicketStore()
         self._revoked = revoked
+        self._vouches_for = vouches_for
+        self._raw_public_keys = raw_public_keys
 
     def require_access(self, peer: Identity, target: Target, method: Method, *, now: datetime) -> Permit:
         """Let a request pass, or say why not (RFC 9200 section 5.10.2).
@@ -115,32 +121,58 @@ class AccessControl:
         Raises:
             AccessRefused: the peer has no rights at all (4.01).
         """
-        if isinstance(peer, PSKIdentity):
-            if peer.uri not in self._psk_defaults:
+        match peer:
+            case PSKIdentity() if peer.uri in self._psk_defaults:
+                return Permit(ticket=None)
+            case X509Identity() if now >= peer.not_after:
+                raise AccessRefused(AccessReason.CERTIFICATE_EXPIRED, peer)
+            case X509Identity() if peer.uri in self._x509_defaults:
+                return Permit(ticket=None)
+            case X509Identity():
+                pass
+            case RawPublicKeyIdentity() if self._raw_public_keys:
+                pass
+            case _:
                 raise AccessRefused(AccessReason.NO_RIGHTS, peer)
-            return Permit(ticket=None)
-        if not isinstance(peer, X509Identity):
-            raise AccessRefused(AccessReason.NO_RIGHTS, peer)
-        if now >= peer.not_after:
-            raise AccessRefused(AccessReason.CERTIFICATE_EXPIRED, peer)
-        if peer.uri in self._x509_defaults:
-            return Permit(ticket=None)
-        ticket = self._tickets.for_holder(peer.spki, now)
+        ticket = self._ticket_of(peer, now)
         if ticket is None:
             raise AccessRefused(AccessReason.NO_TICKET, peer)
-        if ticket.subject != peer.uri:
+        if isinstance(peer, X509Identity) and ticket.subject != peer.uri:
             raise AccessRefused(AccessReason.OTHER_SUBJECT, peer)
-        if self._revoked is not None and not self._revoked.is_fresh:
-            raise AccessRefused(AccessReason.REVOCATIONS_UNKNOWN, peer)
+        self._require_in_force(ticket, peer)
         return Permit(ticket)
 
-    def upload_untrusted(self, encoded: bytes, peer: Identity, *, now: datetime) -> Upload:
-        """Verify a ticket and keep it (RFC 9200 section 5.10.1).
+    def _ticket_of(self, peer: Identity, now: datetime) -> Ticket | None:
+        """Find the valid ticket for what a peer proved."""
+        match peer:
+            case X509Identity() | RawPublicKeyIdentity():
+                return self._tickets.for_holder(peer.spki, now)
+            case _:
+                return None
 
-        A ticket works for the holder of its key alone. So one that is bound to another key than the
-        bringer's is kept as RFC 9202 section 3.4 wants, and gives the bringer nothing. That costs no more
-        than one place a key in a bounded store, and only the authority can make tickets; an older one never
-        replaces a newer one, so nobody can put a peer's former rights back.
+    def _stands_on(self, ticket: Ticket, peer: Identity, now: datetime) -> bool:
+        try:
+            return self.require_standing(peer, now=now).ticket == ticket
+        except AccessRefused:
+            return False
+
+    def _require_in_force(self, ticket: Ticket, peer: Identity) -> None:
+        """Check what the AC says of a valid ticket, where its word is wanted."""
+        if self._revoked is not None and not self._revoked.is_fresh:
+            raise AccessRefused(AccessReason.REVOCATIONS_UNKNOWN, peer)
+        if self._vouches_for is not None and not self._vouches_for(ticket):
+            raise AccessRefused(AccessReason.UNCONFIRMED, peer)
+
+    def believes(self, key: RawPublicKeyIdentity, *, now: datetime) -> bool:
+        """Whether a ticket in force is bound to a raw public key, whose holder may shake hands then."""
+        try:
+            self.require_standing(key, now=now)
+        except AccessRefused:
+            return False
+        return True
+
+    def verify_untrusted(self, encoded: bytes, *, now: datetime) -> Ticket:
+        """Verify a ticket without keeping it (RFC 9200 section 5.10.1.1).
 
         Raises:
             TicketRejected: the ticket is not one for us; the reason says which response code that means.
@@ -153,8 +185,36 @@ class AccessControl:
         ticket = self.authority.verifier.verify_untrusted(encoded, now=now)
         if self._revoked is not None and ticket.token_hash in self._revoked:
             raise TicketRejected(TicketReason.REVOKED)
+        return ticket
+
+    def keep(self, ticket: Ticket, peer: Identity, *, now: datetime) -> Upload:
+        """Keep a verified ticket (RFC 9200 section 5.10.1).
+
+        A ticket works for the holder of its key alone. So one that is bound to another key than the
+        bringer's is kept as RFC 9202 section 3.4 wants, and gives the bringer nothing. That costs no more
+        than one place a key in a bounded store, and only the authority can make tickets; an older one never
+        replaces a newer one, so nobody can put a peer's former rights back.
+
+        Raises:
+            TicketRejected: a newer one is here, it has been revoked meanwhile, or there is no room.
+        """
+        if self._revoked is not None and ticket.token_hash in self._revoked:
+            raise TicketRejected(TicketReason.REVOKED)
         self._tickets.put(ticket, now)
-        return Upload(ticket, is_bringers=_is_issued_to(ticket, peer))
+        return Upload(ticket, is_bringers=self._stands_on(ticket, peer, now))
+
+    def upload_untrusted(self, encoded: bytes, peer: Identity, *, now: datetime) -> Upload:
+        """Verify a ticket and keep it.
+
+        Raises:
+            TicketRejected: as :meth:`verify_untrusted` and :meth:`keep`.
+        """
+        return self.keep(self.verify_untrusted(encoded, now=now), peer, now=now)
+
+    @property
+    def tickets(self) -> Iterable[Ticket]:
+        """The tickets that are kept."""
+        return self._tickets
 
     def expunge(self, hashes: Collection[bytes]) -> None:
         """Forget the tickets with these token hashes: they have been revoked (RFC 9770 section 10)."""
@@ -185,13 +245,3 @@ class AccessControl:
         return CreationHints(
             as_uri=self.authority.token_uri, audience=self.audience, scope=wanted_scope(target, method)
         )
-
-
-def _is_issued_to(ticket: Ticket, peer: Identity) -> bool:
-    if not isinstance(peer, X509Identity) or ticket.subject != peer.uri:
-        return False
-    try:
-        ticket.require_holder(peer.spki)
-    except TicketRejected:
-        return False
-    return True

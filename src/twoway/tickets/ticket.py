@@ -59,6 +59,10 @@ class TicketReason(Enum):
     """Kept from widening rights again that a newer ticket narrowed."""
     REVOKED = ((4, 1), "it has been revoked")
     """Its hash is on the AC's list (RFC 9770 section 10)."""
+    NOT_ACTIVE = ((4, 1), "the AC does not vouch for it")
+    """The AC was asked about it and said no (RFC 9200 section 5.9)."""
+    UNCONFIRMED = ((4, 0), "the AC could not be asked about it")
+    """The AC is to be asked and does not answer (RFC 9200 section 5.10.1.1: no claims, no access)."""
     STORE_FULL = ((5, 3), "this publisher holds as many tickets as it can")
     """No room, and nothing that may be dropped."""
 
