@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,7 +39,9 @@ def authority(folder: Path, text: str, ac: Credential) -> Authority:
     (folder / "publisher.toml").write_text(text + AC)
     config = load_config(folder / "publisher.toml")
     assert config.ac is not None
-    return load_authority(config.ac, load_credentials(config, now=NOW), now=NOW)
+    return load_authority(
+        config.ac, load_credentials(config, now=NOW), exi_ledger=None, entropy=os.urandom, now=NOW
+    )
 
 
 def psk(folder: Path) -> None:
@@ -134,4 +137,6 @@ def test_a_missing_certificate_of_the_ac_is_named(tmp_path):
     config = load_config(tmp_path / "publisher.toml")
     assert config.ac is not None
     with pytest.raises(ConfigurationError, match=r"ac\.pem"):
-        load_authority(config.ac, load_credentials(config, now=NOW), now=NOW)
+        load_authority(
+            config.ac, load_credentials(config, now=NOW), exi_ledger=None, entropy=os.urandom, now=NOW
+        )

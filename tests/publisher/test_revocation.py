@@ -129,7 +129,7 @@ class TestTickets:
         ticket = ac.ticket(reader)
         access.upload_untrusted(ticket, reader, now=NOW)
         assert self.allowed(access, reader)
-        access.expunge(revoked.take_full(FullSet(frozenset({token_hash(ticket)}))))
+        access.holdings.expunge(revoked.take_full(FullSet(frozenset({token_hash(ticket)}))))
         assert not self.allowed(access, reader)
         with pytest.raises(TicketRejected) as rejected:
             access.upload_untrusted(ticket, reader, now=NOW)
@@ -178,7 +178,7 @@ class TestTickets:
         ac, reader, revoked = IssuingAC(), peer("reader"), fresh_list()
         access, ticket = access_control(ac, revoked=revoked), ac.ticket(reader, seconds=60)
         access.upload_untrusted(ticket, reader, now=NOW)
-        access.expunge(revoked.take_full(FullSet(frozenset({token_hash(ticket)}))))
+        access.holdings.expunge(revoked.take_full(FullSet(frozenset({token_hash(ticket)}))))
         revoked.take_full(FullSet(frozenset()))  # it has expired at the AC
         for at in (NOW.replace(year=2027), NOW):
             with pytest.raises(TicketRejected):

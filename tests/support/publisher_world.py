@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from twoway.identity import X509Identity, identity_uri
 from twoway.publisher.authority import Authority
+from twoway.publisher.holdings import Holdings
 from twoway.publisher.revocation import RevokedTickets
 from twoway.publisher.service import AccessControl
 from twoway.tickets import (
@@ -89,10 +90,9 @@ def access_control(
     days: int = 365,
     revoked: RevokedTickets | None = None,
 ) -> AccessControl:
-    return AccessControl(
-        audience=METER,
-        default_subscribers=defaults,
-        authority=ac.authority(days=days) if ac is not None else None,
+    holdings = Holdings(
+        ac.authority(days=days) if ac is not None else None,
         tickets=TicketStore(capacity=capacity),
         revoked=revoked,
     )
+    return AccessControl(holdings, audience=METER, default_subscribers=defaults)

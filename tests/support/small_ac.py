@@ -7,7 +7,6 @@ async with small_ac(pki.ac) as ac:
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -46,8 +45,6 @@ class _Observable(ObservableResource):
     async def render_get(self, request: aiocoap.Message) -> aiocoap.Message:
         self.ac.asked.append((self.path, *request.opt.uri_query))
         self.ac.askers.add(peer_of(request).uri)
-        if self.ac.is_silent:
-            await asyncio.Event().wait()
         if self.ac.code is not None:
             return aiocoap.Message(code=self.ac.code)
         payload = self.answer(request.opt.uri_query)
@@ -87,7 +84,6 @@ class SmallAC:
     """Changes in one answer."""
     has_differences: bool = True
     is_muted: bool = False
-    is_silent: bool = False
     code: aiocoap.Code | None = None
     """Answer everything with this error."""
     denied: set[bytes] = field(default_factory=set)
@@ -161,4 +157,6 @@ async def small_ac(
         try:
             yield ac
         finally:
+            # In this order, whoever is being answered at this moment is let go in good order.
+            await endpoint.close()
             await context.shutdown()

@@ -106,12 +106,12 @@ class Admission:
 
     async def _verified_untrusted(self, encoded: bytes) -> Ticket:
         try:
-            return self._access.verify_untrusted(encoded, now=self._clock.now())
+            return self._access.holdings.verify_untrusted(encoded, now=self._clock.now())
         except TicketRejected as rejection:
             # The AC may sign with a key that it has made since we last asked.
             if rejection.reason is not TicketReason.UNKNOWN_ISSUER or not await self._learn_keys():
                 raise
-        return self._access.verify_untrusted(encoded, now=self._clock.now())
+        return self._access.holdings.verify_untrusted(encoded, now=self._clock.now())
 
     def _tell(self, name: str, peer: Identity, host: str, **data: object) -> None:
         self._trace(TraceEvent(name, "publisher", {"peer": str(peer), "host": host, **data}))

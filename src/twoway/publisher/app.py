@@ -6,6 +6,7 @@ sources', and how it travels is the layers' below.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -16,6 +17,7 @@ from twoway.net import Endpoint
 from twoway.publisher.ac_link import open_link
 from twoway.publisher.config import PublisherConfig
 from twoway.publisher.credentials import load_authority, load_credentials
+from twoway.publisher.exi_file import ExiFile
 from twoway.publisher.plain_listener import PlainListener
 from twoway.publisher.publisher import Publisher
 from twoway.tickets import MAX_TICKET_BYTES
@@ -27,6 +29,7 @@ async def serve(
     *,
     ready: Callable[[str], None],
     clock: Clock | None = None,
+    entropy: Callable[[int], bytes] = os.urandom,
     trace: Trace = ignore,
 ) -> None:
     """Serve until cancelled; then say close_notify to everybody and return the socket.
@@ -36,6 +39,7 @@ async def serve(
         ready: is called once, with the ``coaps`` URI under which the publisher is reached from here, when
             every resource has its first reading and the socket listens.
         clock: the time; the operating system's by default.
+        entropy: returns that many random bytes.
         trace: hears decisions, failures of sources, and what happens on the wire.
 
     Raises:
@@ -44,19 +48,29 @@ async def serve(
     """
     clock = clock if clock is not None else SystemClock()
     credentials = load_credentials(config, now=clock.now())
-    authority = load_authority(config.ac, credentials, now=clock.now()) if config.ac is not None else None
+    authority = exi_file = None
+    if config.ac is not None:
+        exi_file = ExiFile(config.ac.exi_file) if config.ac.exi_file is not None else None
+        authority = load_authority(
+            config.ac,
+            credentials,
+            exi_ledger=exi_file.ledger if exi_file is not None else None,
+            entropy=entropy,
+            now=clock.now(),
+        )
     async with AsyncExitStack() as stack:
         link = None
         if authority is not None and credentials.client is not None:
             way = open_link(authority, credentials.client, clock=clock, trace=trace)
             link = await stack.enter_async_context(way)
-        publisher = Publisher(config, credentials, authority, link, clock=clock, trace=trace)
+        publisher = Publisher(config, credentials, authority, link, exi_file, clock=clock, trace=trace)
         for feed in publisher.feeds:
             await feed.start()
         endpoint = await Endpoint.open(
             host=config.listen.host,
             port=config.listen.port,
             accept=publisher.dtls,
+            on_connection=publisher.welcome,
             clock=clock,
             trace=trace,
         )

@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from twoway.tickets import SigningKey, Ticket, TicketVerifier, TrustedIssuer, cose
+from twoway.tickets import (
+    COSERejected,
+    ExiLedger,
+    FreshNonces,
+    SharedSecret,
+    SigningKey,
+    Ticket,
+    TicketVerifier,
+    TrustedIssuer,
+    cose,
+)
 
 
 class Authority:
@@ -21,6 +31,9 @@ class Authority:
         audience: the publisher's own identity URI, which tickets must name.
         keys: the public keys that sign its tickets.
         certified_until: the end of its certificate.
+        secret: what it shares with this publisher, and encrypts tickets with; None where it does not.
+        nonces: gives out the nonces that tickets have to carry; None where none are asked for.
+        exi_ledger: for a publisher without a clock: which tickets it has seen.
     """
 
     def __init__(
@@ -31,12 +44,18 @@ class Authority:
         audience: str,
         keys: Sequence[SigningKey],
         certified_until: datetime,
+        secret: SharedSecret | None = None,
+        nonces: FreshNonces | None = None,
+        exi_ledger: ExiLedger | None = None,
     ) -> None:
         self.token_uri = token_uri
         self.issuer = issuer
         self.valid_until = certified_until
         """Nothing tells when a ticket was signed, so none counts after the end of the AC's certificate."""
+        self._nonces = nonces
         self._audience = audience
+        self._secret = secret
+        self._exi_ledger = exi_ledger
         self._take(keys)
 
     @property
@@ -48,6 +67,10 @@ class Authority:
     def key_ids(self) -> frozenset[bytes]:
         """The names of these keys."""
         return self._key_ids
+
+    def nonce(self, now: datetime) -> bytes | None:
+        """Return a new nonce that the next ticket has to carry, 32 bytes; None where none is asked for."""
+        return None if self._nonces is None else self._nonces.issue(now)
 
     def learn(self, keys: Sequence[SigningKey], *, certified_until: datetime) -> bool:
         """Take the AC's word for which keys sign its tickets now; what it does not list counts no more.
@@ -64,13 +87,19 @@ class Authority:
         self._take(keys)
         return self._key_ids != before
 
-    def signed(self, ticket: Ticket) -> bool:
-        """Whether a verified ticket is signed with a key that still counts."""
-        return cose.parse1_untrusted(ticket.encoded).key_id in self._key_ids
+    def protected(self, ticket: Ticket) -> bool:
+        """Whether a verified ticket is protected by a key that still counts."""
+        try:
+            return cose.parse1_untrusted(ticket.encoded).key_id in self._key_ids
+        except COSERejected:
+            return self._secret is not None  # it is encrypted, and the secret does not change while we run
 
     def _take(self, keys: Sequence[SigningKey]) -> None:
         public_keys = {key.key_id: key.public_key for key in keys}
         self._key_ids = frozenset(public_keys)
         self._verifier = TicketVerifier(
-            audience=self._audience, issuers=[TrustedIssuer(self.issuer, tuple(public_keys.values()))]
+            audience=self._audience,
+            issuers=[TrustedIssuer(self.issuer, tuple(public_keys.values()), self._secret)],
+            nonces=self._nonces,
+            exi_ledger=self._exi_ledger,
         )

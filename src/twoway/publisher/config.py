@@ -132,8 +132,22 @@ class ACSection(Section):
 
     uri: CoapsURI
     """Its token endpoint, told to subscribers that come without a ticket."""
-    certificate: Path
+    certificate: Path | None = None
     """Its certificate: the leaf's identity issues tickets, its key signs them until others are learnt."""
+    identity: IdentityURI | None = None
+    """Its identity, where there is no certificate of it but a shared secret alone."""
+    shared_secret_file: Path | None = None
+    """A file of 0600 with the random bytes, in hexadecimal digits, that it shares with this publisher alone:
+    tickets may then be encrypted with it and bound to symmetric keys (RFC 9202 section 3.3)."""
+    pin: Literal["key", "certificate"] = "key"
+    """``certificate``: a ticket has to name the certificate of its holder, beside its key."""
+    cnonce: bool = False
+    """Whether a ticket has to carry a nonce of ours (RFC 9200 section 5.3.1), so that it is a fresh one."""
+    cnonce_lifetime: Annotated[int, Field(ge=1, le=86_400)] = 120
+    """Seconds that a nonce is good for: as long as it takes to fetch a ticket."""
+    exi_file: Path | None = None
+    """For a publisher without a clock: where it keeps which tickets it has seen, which live so many seconds
+    from then on (RFC 9200 section 5.10.3). Made at the first start; without it, old tickets count again."""
     follow: bool = True
     """Whether its list of revoked tickets and its signing keys are followed while we run (RFC 9770). It takes
     a certificate of ours, with which we prove ourselves to it."""
@@ -150,6 +164,14 @@ class ACSection(Section):
     """Seconds for which the AC's yes to a ticket holds."""
     raw_public_keys: bool = False
     """Whether a client may prove the key of its ticket without a certificate (RFC 9202 section 3.2)."""
+
+    @model_validator(mode="after")
+    def _can_be_believed(self) -> Self:
+        if (self.certificate is None) == (self.identity is None):
+            raise ValueError("give 'certificate', or 'identity' for an AC that a secret alone is shared with")
+        if self.certificate is None and self.shared_secret_file is None:
+            raise ValueError("without 'certificate' the key 'shared_secret_file' is needed")
+        return self
 
     @model_validator(mode="after")
     def _asks_as_often_as_it_must(self) -> Self:
@@ -225,8 +247,11 @@ class PublisherConfig(Section):
             raise ValueError("give 'identity' (a folder), or 'name' for a publisher without a certificate")
         if self.identity is not None and self.name is not None:
             raise ValueError("the certificate in 'identity' already says the name: leave 'name' out")
-        if self.identity is None and not self.psk:
-            raise ValueError("without 'identity' at least one [[psk]] is needed")
+        shares = self.ac is not None and self.ac.shared_secret_file is not None
+        if self.identity is None and not self.psk and not shares:
+            raise ValueError(
+                "without 'identity' at least one [[psk]] is needed, or a secret shared with the AC"
+            )
         return self
 
     @model_validator(mode="after")

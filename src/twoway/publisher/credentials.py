@@ -6,12 +6,15 @@ must never accept a certificate for the latter that does not lead to the publish
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from twoway.configuration import read_key_file
 from twoway.dtls import DTLSConfig
 from twoway.errors import ConfigurationError
 from twoway.identity import X509Identity
@@ -19,7 +22,10 @@ from twoway.net import credential_of
 from twoway.pki import CertificateRejected, Purpose, StoredIdentity, TrustStore, read_chain, read_identity
 from twoway.publisher.authority import Authority
 from twoway.publisher.config import ACSection, PublisherConfig
-from twoway.tickets import SigningKey
+from twoway.tickets import ExiLedger, FreshNonces, SharedSecret, SigningKey
+
+NONCE_KEY_BYTES = 32
+"""Of the key that nonces are recognised by; it is made anew at each start."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class Credentials:
     """How the AC is met; None for a publisher that has pre-shared keys only."""
     trust: TrustStore | None
     """Its authorities; None for a publisher that has pre-shared keys only."""
+    psk: Mapping[bytes, bytes] = field(repr=False)
+    """The operator's pre-shared keys by identity."""
 
 
 def load_credentials(config: PublisherConfig, *, now: datetime) -> Credentials:
@@ -43,52 +51,86 @@ def load_credentials(config: PublisherConfig, *, now: datetime) -> Credentials:
         ConfigurationError: a file is missing, open to others, wrong, or the certificate is not in force.
     """
     keys = {section.identity.encode(): section.read_key() for section in config.psk}
-    psk_lookup = keys.get if keys else None
+    takes_keys = bool(keys) or (config.ac is not None and config.ac.shared_secret_file is not None)
+    psk_lookup = keys.get if takes_keys else None
     if config.identity is None:
         assert config.name is not None
-        return Credentials(config.name, DTLSConfig(psk_lookup=psk_lookup), None, None)
+        return Credentials(config.name, DTLSConfig(psk_lookup=psk_lookup), None, None, keys)
     stored = StoredIdentity.load(config.identity)
     stored.require_valid_at(now)
     client = DTLSConfig(certificate=credential_of(stored), trust=stored.trust)
     dtls = replace(client, psk_lookup=psk_lookup)
-    return Credentials(stored.identity.uri, dtls, client, stored.trust)
+    return Credentials(stored.identity.uri, dtls, client, stored.trust, keys)
 
 
-def load_authority(section: ACSection, credentials: Credentials, *, now: datetime) -> Authority:
-    """Read the access control server's certificate and make the verifier of its tickets.
+def load_authority(
+    section: ACSection,
+    credentials: Credentials,
+    *,
+    exi_ledger: ExiLedger | None,
+    entropy: Callable[[int], bytes],
+    now: datetime,
+) -> Authority:
+    """Read the access control server's certificate, or the secret that is shared with it, or both.
 
     A publisher that has pre-shared keys only has no authorities to hold the certificate against; there the
     operator's file is all the word there is.
 
+    Args:
+        section: what the file says of it.
+        credentials: the publisher's own.
+        exi_ledger: for a publisher without a clock: which tickets it has seen.
+        entropy: returns that many random bytes.
+        now: the time that the certificate is judged by.
+
     Raises:
         ConfigurationError: the certificate does not lead to our authorities, is not in force, or its key
-            cannot sign tickets.
+            cannot sign tickets; or the secret cannot be read.
     """
-    ac = _read_ac(section, credentials.trust, now)
+    secret = nonces = None
+    if section.shared_secret_file is not None:
+        secret = SharedSecret(read_key_file(section.shared_secret_file))
+    if section.cnonce:
+        nonces = FreshNonces(
+            key=entropy(NONCE_KEY_BYTES), lifetime_seconds=section.cnonce_lifetime, entropy=entropy
+        )
+    if section.certificate is None:
+        assert section.identity is not None
+        issuer, keys, certified_until = section.identity, [], datetime.max.replace(tzinfo=UTC)
+    else:
+        ac = _read_ac(section.certificate, credentials.trust, now)
+        issuer, keys, certified_until = ac.uri, [_signing_key(ac, section.certificate)], ac.not_after
+    return Authority(
+        token_uri=section.uri,
+        issuer=issuer,
+        audience=credentials.name,
+        keys=keys,
+        certified_until=certified_until,
+        secret=secret,
+        nonces=nonces,
+        exi_ledger=exi_ledger,
+    )
+
+
+def _signing_key(ac: X509Identity, path: Path) -> SigningKey:
     key = load_der_public_key(ac.spki)
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ConfigurationError(
             "its key cannot sign tickets",
-            where=str(section.certificate),
+            where=str(path),
             remedy="give the AC a certificate with a P-256 key",
         )
-    return Authority(
-        token_uri=section.uri,
-        issuer=ac.uri,
-        audience=credentials.name,
-        keys=[SigningKey(key)],
-        certified_until=ac.not_after,
-    )
+    return SigningKey(key)
 
 
-def _read_ac(section: ACSection, trust: TrustStore | None, now: datetime) -> X509Identity:
+def _read_ac(path: Path, trust: TrustStore | None, now: datetime) -> X509Identity:
     if trust is None:
-        return read_identity(section.certificate)
+        return read_identity(path)
     try:
-        return trust.verify_untrusted(read_chain(section.certificate), purpose=Purpose.SERVER, at=now)
+        return trust.verify_untrusted(read_chain(path), purpose=Purpose.SERVER, at=now)
     except CertificateRejected as rejection:
         raise ConfigurationError(
             f"this is no AC to believe: {rejection.fault}",
-            where=str(section.certificate),
+            where=str(path),
             remedy="name the AC's current cert.pem, issued by the CA of our ca.pem",
         ) from None

@@ -10,9 +10,9 @@ import asyncio
 from twoway.clock import Clock
 from twoway.publisher.ac_link import ACLink
 from twoway.publisher.authority import Authority
+from twoway.publisher.holdings import Holdings
 from twoway.publisher.revocation import RevokedTickets
 from twoway.publisher.revocation_watch import RevocationWatch
-from twoway.publisher.service import AccessControl
 from twoway.publisher.sessions import Sessions
 from twoway.publisher.signing_keys import SigningKeysWatch
 from twoway.trace import Trace
@@ -25,7 +25,7 @@ class Following:
         link: the way to it.
         authority: takes its keys.
         revoked: takes its list of revoked tickets.
-        access: forgets the tickets that count no more.
+        holdings: forgets the tickets that count no more.
         sessions: ends what runs on them.
         interval: seconds between two questions, beside the observations.
         clock: the time.
@@ -38,13 +38,13 @@ class Following:
         *,
         authority: Authority,
         revoked: RevokedTickets,
-        access: AccessControl,
+        holdings: Holdings,
         sessions: Sessions,
         interval: float,
         clock: Clock,
         trace: Trace,
     ) -> None:
-        self._access = access
+        self._holdings = holdings
         self._sessions = sessions
         self._clock = clock
         self._revocations = RevocationWatch(
@@ -70,9 +70,9 @@ class Following:
         return await self._keys.learn()
 
     def _expunge(self, hashes: frozenset[bytes]) -> None:
-        self._access.expunge(hashes)
+        self._holdings.expunge(hashes)
         self._sessions.end_lost(self._clock.now())
 
     def _expunge_unsigned(self) -> None:
-        self._access.expunge_unsigned()
+        self._holdings.expunge_unsigned()
         self._sessions.end_lost(self._clock.now())

@@ -13,7 +13,8 @@ from functools import partial
 from twoway.clock import Clock
 from twoway.coap import end_connection
 from twoway.dtls import DTLSConfig, RawKeyCredential
-from twoway.identity import RawPublicKeyIdentity
+from twoway.identity import RawPublicKeyIdentity, X509Identity
+from twoway.net import Connection
 from twoway.publisher.ac_link import ACLink
 from twoway.publisher.admission import Admission, nothing_learnt
 from twoway.publisher.authority import Authority
@@ -21,16 +22,21 @@ from twoway.publisher.authz_info import AuthzInfoResource
 from twoway.publisher.config import ACSection, PublisherConfig
 from twoway.publisher.credentials import Credentials
 from twoway.publisher.discovery import DiscoveryResource
+from twoway.publisher.exi_file import ExiFile
 from twoway.publisher.following import Following
 from twoway.publisher.guard import GuardedSite
+from twoway.publisher.holdings import Holdings
 from twoway.publisher.introspection import Introspection
 from twoway.publisher.plain_door import PlainDoor
+from twoway.publisher.refusal import AccessRefused
 from twoway.publisher.resources import ReadingResource
 from twoway.publisher.revocation import RevokedTickets
 from twoway.publisher.service import AccessControl
 from twoway.publisher.sessions import Sessions
+from twoway.publisher.shared_keys import SharedKeys
 from twoway.publisher.sources import Feed, open_source
 from twoway.publisher.target import AUTHZ_INFO, WELL_KNOWN_CORE
+from twoway.tickets import CreationHints
 from twoway.trace import Trace
 
 EXPIRY_INTERVAL = 0.5
@@ -50,6 +56,7 @@ class Publisher:
         credentials: what it proves itself with.
         authority: the AC whose tickets count; None where none do.
         link: the way to that AC; None for a publisher that cannot prove itself there.
+        exi_file: for a publisher without a clock: where it keeps which tickets it has seen.
         clock: the time.
         trace: hears decisions and failures.
     """
@@ -60,6 +67,7 @@ class Publisher:
         credentials: Credentials,
         authority: Authority | None,
         link: ACLink | None,
+        exi_file: ExiFile | None,
         *,
         clock: Clock,
         trace: Trace,
@@ -71,11 +79,16 @@ class Publisher:
         fresh_for = ac.require_fresh_trl if ac is not None else None
         revoked = RevokedTickets(monotonic=clock.monotonic, fresh_for=fresh_for) if follows else None
         self._introspection = self._introspects(ac, link)
+        self._holdings = Holdings(
+            authority,
+            revoked=revoked,
+            wants_certificate_pin=ac is not None and ac.pin == "certificate",
+            record=exi_file.record if exi_file is not None else None,
+        )
         self._access = AccessControl(
+            self._holdings,
             audience=credentials.name,
             default_subscribers=config.default_subscribers,
-            authority=authority,
-            revoked=revoked,
             vouches_for=self._introspection.vouches_for if self._introspection is not None else None,
             raw_public_keys=ac is not None and ac.raw_public_keys,
         )
@@ -90,7 +103,7 @@ class Publisher:
                 link,
                 authority=authority,
                 revoked=revoked,
-                access=self._access,
+                holdings=self._holdings,
                 sessions=self._sessions,
                 interval=ac.poll_interval,
                 clock=clock,
@@ -111,20 +124,29 @@ class Publisher:
     @property
     def dtls(self) -> DTLSConfig:
         """How peers are met."""
-        if self._config.ac is None or not self._config.ac.raw_public_keys:
-            return self._credentials.dtls
-        assert self._credentials.dtls.certificate is not None
-        private_key = self._credentials.dtls.certificate.private_key
-        assert private_key is not None
-        return replace(
-            self._credentials.dtls,
-            raw_key=RawKeyCredential.of(private_key),
-            raw_key_lookup=self._believes,
-        )
+        dtls, ac = self._credentials.dtls, self._config.ac
+        if ac is not None and ac.shared_secret_file is not None:
+            keys = SharedKeys(self._credentials.psk, self._access, clock=self._clock, trace=self._trace)
+            dtls = replace(dtls, psk_lookup=keys.look_up)
+        if ac is not None and ac.raw_public_keys:
+            own = dtls.certificate
+            assert own is not None
+            raw_key = RawKeyCredential(own.public_key, own.private_key, own.signer, own.decrypter)
+            dtls = replace(dtls, raw_key=raw_key, raw_key_lookup=self._believes)
+        return dtls
+
+    def welcome(self, connection: Connection) -> None:
+        """Watch over a peer whom a ticket let in: its end is the association's, used or not."""
+        if not isinstance(connection.peer, X509Identity):
+            try:
+                self._access.require_standing(connection.peer, now=self._clock.now())
+            except AccessRefused:
+                return
+            self._sessions.note(connection)
 
     def plain_door(self) -> PlainDoor:
         """Return what answers at a port without a handshake."""
-        return PlainDoor(self._admission, hints=self._access.hints_for_strangers, clock=self._clock)
+        return PlainDoor(self._admission, hints=self._hints_for_strangers, clock=self._clock)
 
     async def run(self) -> None:
         """Take readings, watch over rights, follow the AC, until cancelled."""
@@ -135,7 +157,7 @@ class Publisher:
             if self._following is not None:
                 tasks.create_task(self._following.run())
             if self._introspection is not None:
-                renewal = self._introspection.renew(lambda: self._access.tickets, self._look_at_rights)
+                renewal = self._introspection.renew(lambda: self._holdings, self._look_at_rights)
                 tasks.create_task(renewal)
 
     def _introspects(self, ac: ACSection | None, link: ACLink | None) -> Introspection | None:
@@ -165,12 +187,15 @@ class Publisher:
         site.add_open(WELL_KNOWN_CORE, DiscoveryResource(site.links))
         return site
 
+    def _hints_for_strangers(self) -> CreationHints | None:
+        return self._access.hints_for_strangers(now=self._clock.now())
+
     def _believes(self, key: RawPublicKeyIdentity) -> bool:
         return self._access.believes(key, now=self._clock.now())
 
     def _look_at_rights(self) -> None:
         now = self._clock.now()
-        self._access.drop_expired(now)
+        self._holdings.drop_expired(now)
         self._sessions.end_lost(now)
 
     async def _end_lost(self) -> None:

@@ -57,12 +57,12 @@ class TicketReason(Enum):
     """Its hash is on the AC's list."""
     SUPERSEDED = ((4, 1), "a newer ticket for the same key is in force")
     """Kept from widening rights again that a newer ticket narrowed."""
-    REVOKED = ((4, 1), "it has been revoked")
-    """Its hash is on the AC's list (RFC 9770 section 10)."""
     NOT_ACTIVE = ((4, 1), "the AC does not vouch for it")
     """The AC was asked about it and said no (RFC 9200 section 5.9)."""
     UNCONFIRMED = ((4, 0), "the AC could not be asked about it")
     """The AC is to be asked and does not answer (RFC 9200 section 5.10.1.1: no claims, no access)."""
+    NOT_RECORDED = ((5, 3), "this publisher cannot write down that it has seen it")
+    """It lives from first sight on, and that has to outlast a restart."""
     STORE_FULL = ((5, 3), "this publisher holds as many tickets as it can")
     """No room, and nothing that may be dropped."""
 
