@@ -84,6 +84,7 @@ async def running_publisher(
     with_certificate: bool = True,
     with_ac: bool = True,
     resources: str = POWER + FLOW,
+    ac_known_by: str = 'certificate = "ac.pem"',
     ac_keys: str = "",
     ac_uri: str = "coaps://127.0.0.1:5684/token",
     more: str = "",
@@ -106,7 +107,7 @@ async def running_publisher(
         lines.append(f'psk = [{{ identity = "{psk}", key_file = "psk.hex" }}]')
     if with_ac:
         (folder / "ac.pem").write_bytes(pki.ac.cert_pem)
-        lines.append(f'[ac]\nuri = "{ac_uri}"\ncertificate = "ac.pem"\n{ac_keys}')
+        lines.append(f'[ac]\nuri = "{ac_uri}"\n{ac_known_by}\n{ac_keys}')
     lines.append(more)
     path = folder / "publisher.toml"
     path.write_text("\n".join([*lines, resources]))

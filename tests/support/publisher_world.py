@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from itertools import count
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -18,9 +19,13 @@ from twoway.publisher.revocation import RevokedTickets
 from twoway.publisher.service import AccessControl
 from twoway.tickets import (
     Confirmation,
+    ExiLedger,
     Method,
     Scope,
+    SharedSecret,
     SigningKey,
+    SymmetricConfirmation,
+    Ticket,
     TicketIssuer,
     TicketStore,
     ticket_id,
@@ -60,26 +65,63 @@ class IssuingAC:
         at: datetime = NOW,
         seconds: int = 600,
         compact: bool = False,
+        certificate: bytes | None = None,
+        cnonce: bytes | None = None,
+        exi: int | None = None,
+        sequence: int | None = None,
     ) -> bytes:
+        """A signed ticket; ``certificate`` pins the holder's certificate beside its key."""
+        pin = None if certificate is None else sha256(certificate).digest()
         issuer = TicketIssuer(issuer=self.uri, private_key=self.key, entropy=os.urandom)
         return issuer.issue(
             subject=holder.uri,
             audience=audience,
             scope=scope,
-            confirmation=Confirmation.of_key(holder.spki, compact=compact),
-            ticket_id=ticket_id(audience, next(self.sequences)),
+            confirmation=Confirmation.of_key(holder.spki, compact=compact, certificate_sha256=pin),
+            ticket_id=ticket_id(audience, next(self.sequences) if sequence is None else sequence),
             now=at,
             lifetime_seconds=seconds,
             not_after=holder.not_after,
+            cnonce=cnonce,
+            exi=exi,
         ).encoded
 
-    def authority(self, *, audience: str = METER, days: int = 365) -> Authority:
+    def shared_ticket(
+        self,
+        secret: SharedSecret,
+        kid: bytes,
+        scope: Scope = POWER,
+        *,
+        subject: str = "urn:dev:org:32473-light",
+        key: bytes | None = None,
+        audience: str = METER,
+        at: datetime = NOW,
+        seconds: int = 600,
+    ) -> Ticket:
+        """An encrypted ticket for a symmetric key: ``key``, or one that is derived from the ticket."""
+        issuer = TicketIssuer(issuer=self.uri, private_key=self.key, entropy=os.urandom)
+        return issuer.issue(
+            subject=subject,
+            audience=audience,
+            scope=scope,
+            confirmation=SymmetricConfirmation(kid, key),
+            ticket_id=ticket_id(audience, next(self.sequences)),
+            now=at,
+            lifetime_seconds=seconds,
+            not_after=at + timedelta(days=1),
+            secret=secret,
+        )
+
+    def authority(
+        self, *, audience: str = METER, days: int = 365, exi_ledger: ExiLedger | None = None
+    ) -> Authority:
         return Authority(
             token_uri=TOKEN_URI,
             issuer=self.uri,
             audience=audience,
             keys=[SigningKey(self.key.public_key())],
             certified_until=NOW + timedelta(days=days),
+            exi_ledger=exi_ledger,
         )
 
 

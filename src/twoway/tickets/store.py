@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from twoway.errors import CallerError
 from twoway.tickets.confirmation import Confirmation, SymmetricConfirmation
@@ -20,12 +20,20 @@ from twoway.tickets.ticket import Ticket, TicketReason, TicketRejected
 
 DEFAULT_CAPACITY = 1024
 """Holders at one time: about 3 MB, and more subscribers than a small publisher serves."""
+UNUSED_LIFETIME = timedelta(minutes=10)
+"""For how long a ticket is kept that nobody uses: anybody can bring somebody else's (RFC 9202 section 7)."""
 
 
 @dataclass
 class _Entry:
     ticket: Ticket
+    kept_at: datetime
     used: bool = False
+
+    def is_over(self, now: datetime) -> bool:
+        if now >= self.ticket.expires_at:
+            return True
+        return not self.used and now - self.kept_at >= UNUSED_LIFETIME
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class TicketStore:
             held.ticket = _continued(ticket, held.ticket)
             return ()
         dropped = self._make_room(now) if len(self._entries) >= self._capacity else ()
-        self._entries[key] = _Entry(ticket)
+        self._entries[key] = _Entry(ticket, now)
         self._ended.pop(key, None)
         return dropped
 
@@ -132,8 +140,12 @@ class TicketStore:
         return entry.ticket
 
     def drop_expired(self, now: datetime) -> tuple[Ticket, ...]:
-        """Forget the tickets that have expired and return them, so that what they permitted can be ended."""
-        return self._drop(lambda ticket: now >= ticket.expires_at)
+        """Forget the tickets that have expired and return them, so that what they permitted can be ended.
+
+        With them go those that were kept for :data:`UNUSED_LIFETIME` and never used.
+        """
+        over = {entry.ticket.token_hash for entry in self._entries.values() if entry.is_over(now)}
+        return self.drop_revoked(over)
 
     def drop_revoked(self, hashes: Collection[bytes]) -> tuple[Ticket, ...]:
         """Forget the tickets with these token hashes and return them (RFC 9770 section 11.1)."""
