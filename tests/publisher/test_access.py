@@ -233,6 +233,7 @@ class TestUploads:
         assert refusal(access, reader, at=late).reason is AccessReason.NO_TICKET
 
     def test_a_ticket_for_another_publisher_is_refused(self):
+        """T2."""
         ac, reader = IssuingAC(), peer("reader")
         access, foreign = access_control(ac), ac.ticket(reader, audience=identity_uri("other-meter"))
         reason = rejection(lambda: access.upload_untrusted(foreign, reader, now=NOW))
@@ -241,6 +242,7 @@ class TestUploads:
         assert refusal(access, reader).reason is AccessReason.NO_TICKET
 
     def test_a_ticket_of_an_unknown_ac_is_refused(self):
+        """T3."""
         reader, access = peer("reader"), access_control(IssuingAC())
         forged = IssuingAC().ticket(reader)
         reason = rejection(lambda: access.upload_untrusted(forged, reader, now=NOW))
@@ -249,6 +251,7 @@ class TestUploads:
         assert refusal(access, reader).reason is AccessReason.NO_TICKET
 
     def test_a_ticket_with_any_bit_changed_is_refused(self):
+        """T5."""
         ac, reader = IssuingAC(), peer("reader")
         access, ticket = access_control(ac), ac.ticket(reader)
         for position in range(len(ticket)):
@@ -293,6 +296,8 @@ class TestUploads:
 
 
 class TestTargets:
+    """T13."""
+
     @pytest.mark.parametrize(
         "target",
         [

@@ -132,7 +132,7 @@ class TestStrangers:
 
 
 class TestPathTricks:
-    """None of them is the upload's exemption from the check, and none finds its way to a resource."""
+    """T12: none of them is the upload's exemption from the check, and none finds its way to a resource."""
 
     @pytest.mark.parametrize(
         "segments",
@@ -253,6 +253,7 @@ class TestTickets:
             assert (await reader.get(publisher.uri + "/power")).code is aiocoap.UNAUTHORIZED
 
     async def test_only_a_post_of_a_cwt_reaches_the_upload(self, tmp_path):
+        """T12."""
         async with running_publisher(tmp_path) as publisher, client(PKI.subscriber) as reader:
             ticket = publisher.ticket(PKI.subscriber)
             for code in (aiocoap.GET, aiocoap.PUT, aiocoap.DELETE, aiocoap.FETCH):

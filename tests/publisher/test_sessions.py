@@ -103,6 +103,7 @@ def test_a_renewed_ticket_keeps_the_association():
 
 
 def test_a_default_subscriber_is_ended_with_its_certificate_alone():
+    """T28."""
     stage = Stage(identity_uri("sink"), "psk:sink")
     sink, psk_sink = connection(peer("sink", days=1)), connection(PSKIdentity(b"sink"))
     stage.sessions.note(sink)

@@ -82,8 +82,6 @@ class Holdings:
         if now >= self.authority.valid_until:
             raise TicketRejected(TicketReason.UNKNOWN_ISSUER)
         ticket = self.authority.verifier.verify_untrusted(encoded, now=now)
-        if self._revoked is not None and ticket.token_hash in self._revoked:
-            raise TicketRejected(TicketReason.REVOKED)
         if self._wants_certificate_pin and not _pins_certificate(ticket):
             raise TicketRejected(TicketReason.NO_CONFIRMATION)
         return ticket
@@ -97,7 +95,7 @@ class Holdings:
         replaces a newer one, so nobody can put a peer's former rights back.
 
         Raises:
-            TicketRejected: a newer one is here, it has been revoked meanwhile, or there is no room.
+            TicketRejected: it has been revoked, a newer one is here, or there is no room.
         """
         if self._revoked is not None and ticket.token_hash in self._revoked:
             raise TicketRejected(TicketReason.REVOKED)

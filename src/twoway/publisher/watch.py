@@ -63,9 +63,12 @@ class Watch:
                 async with aclosing(self._observe()) as replies:
                     async for reply in replies:
                         self._take(reply)
-                        pause = FIRST_PAUSE
+                        if reply.is_observed:
+                            pause = FIRST_PAUSE
             except TwowayError as error:
-                self._tell("observation failed", error)
+                self._tell("observation failed", str(error))
+            except Exception as error:  # noqa: BLE001  # a fault of ours, but it must not cost the readings
+                self._tell("observation failed", type(error).__name__)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE, max(self._interval, FIRST_PAUSE))
 
@@ -75,7 +78,9 @@ class Watch:
             try:
                 await self._ask()
             except TwowayError as error:
-                self._tell("question failed", error)
+                self._tell("question failed", str(error))
+            except Exception as error:  # noqa: BLE001  # as above
+                self._tell("question failed", type(error).__name__)
 
-    def _tell(self, what: str, error: TwowayError) -> None:
-        self._trace(TraceEvent(f"{self._name} {what}", "publisher", {"because": str(error)}))
+    def _tell(self, what: str, because: str) -> None:
+        self._trace(TraceEvent(f"{self._name} {what}", "publisher", {"because": because}))
