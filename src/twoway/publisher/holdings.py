@@ -1,6 +1,6 @@
 """The tickets that a publisher holds: how one gets in, whose it is, and how it goes.
 
-It owns verification, keeping and forgetting (RFC 9200 section 5.10.1, RFC 9770 section 10). It must never say
+It owns verification, keeping and forgetting (RFC 9200 section 5.10.1, RFC 9770 section 11). It must never say
 what a ticket permits, and never find one by anything but the key that a peer proved: a name in a
 ``psk_identity`` stands for the key that the handshake was made with.
 """
@@ -144,7 +144,7 @@ class Holdings:
         return self._presented.get(sha256(named.encoded).digest())
 
     def expunge(self, hashes: Collection[bytes]) -> None:
-        """Forget the tickets with these token hashes: they have been revoked (RFC 9770 section 10)."""
+        """Forget the tickets with these token hashes: they have been revoked (RFC 9770 section 11)."""
         self._tickets.drop_revoked(hashes)
 
     def expunge_unsigned(self) -> None:

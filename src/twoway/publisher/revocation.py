@@ -1,7 +1,7 @@
 """Which tickets count no more, though their time is not over (RFC 9770).
 
 It owns the hashes of revoked tickets, and how fresh the knowledge of them is. What was revoked once stays
-so: RFC 9770 section 10 has a hash kept until its ticket was both seen and known to have expired, and here it
+so: RFC 9770 section 11 has a hash kept until its ticket was both seen and known to have expired, and here it
 is kept as long as there is room, so that neither an upload that comes late nor a clock that is set back
 brings a revoked ticket to life. It must never read a clock, and never forget a hash that the AC still lists.
 """

@@ -73,7 +73,7 @@ class RevocationWatch:
                 self._take_full(answer)
                 return
             if answer.cursor is None and answer.more:
-                break  # Some of the changes since then are forgotten: RFC 9770 section 9.2.3.
+                break  # Some of the changes since then are forgotten: RFC 9770 section 9.
             self._take_changes(answer)
             if not answer.more:
                 return

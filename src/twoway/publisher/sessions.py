@@ -3,7 +3,7 @@
 It owns which connections have used rights and which observations run on them. It must never grant
 anything, and never read a clock: it is asked, with the time, whether somebody's rights have ended.
 
-RFC 9200 section 5.10.3, RFC 9202 section 5, RFC 9770 section 10: when the last ticket of a peer has expired
+RFC 9200 section 5.10.3, RFC 9202 section 5, RFC 9770 section 11: when the last ticket of a peer has expired
 or was revoked, each of its observations gets a final 4.01, and then the association is closed. The same
 happens when the peer's certificate expires, which DTLS looks at only once.
 """

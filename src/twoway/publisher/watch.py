@@ -1,7 +1,7 @@
 """A resource of the AC, followed in two ways at once: by observation and by asking now and then.
 
 It owns the rhythm. A notification is fast and can be held back by whoever is on the path, for nobody misses
-what never came; asking is slow and finds it all the same (RFC 9770 section 6.2 wants both). It must never let
+what never came; asking is slow and finds it all the same (RFC 9770 wants both). It must never let
 a fault of the AC's end either of them.
 """
 
