@@ -7,11 +7,17 @@ import asyncio
 import aiocoap
 import pytest
 from publisher_running import client, running_publisher
+from publisher_world import NOW, IssuingAC, peer
 from small_ac import small_ac
 from small_pki import small_pki
 
+from twoway.clock import ManualClock
 from twoway.errors import ConfigurationError
 from twoway.publisher import load_config
+from twoway.publisher.ac_link import ACUnavailable, Reply
+from twoway.publisher.introspection import Introspection
+from twoway.tickets import TicketReason, TicketRejected
+from twoway.trace import ignore
 
 PKI = small_pki()
 ASKING = "introspect = true\nfollow = false\nintrospection_holds_for = 60.0"
@@ -111,19 +117,32 @@ async def test_while_the_ac_is_silent_a_ticket_counts_as_long_as_its_last_answer
         assert (await reader.get(publisher.uri + "/power")).code is aiocoap.UNAUTHORIZED
 
 
-async def test_uploads_do_not_become_questions_without_bound(tmp_path):
-    async with (
-        small_ac(PKI.ac) as ac,
-        running_publisher(tmp_path, ac_uri=ac.uri, ac_keys=ASKING) as publisher,
-        client(PKI.subscriber) as reader,
-        client(PKI.sink) as other,
-        client(PKI.ca.mint("third")) as third,
-    ):
-        for who in (reader, other, third):
-            for _ in range(12):
-                await who.upload(publisher, publisher.ticket(PKI.subscriber))
-        assert questions(ac) <= 30
-        assert publisher.told("ticket refused")
+class CountingLink:
+    """The way to an AC that is away; counts the attempts."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+
+    async def post(self, path: str, payload: bytes, *, content_format: int) -> Reply:
+        self.attempts += 1
+        raise ACUnavailable("away")
+
+
+async def test_uploads_do_not_become_questions_without_bound():
+    ac, link, clock = IssuingAC(), CountingLink(), ManualClock(NOW)
+    asking = Introspection(link, holds_for=60, monotonic=clock.monotonic, trace=ignore)
+    verifier = ac.authority().verifier
+    for _ in range(30):
+        ticket = verifier.verify_untrusted(ac.ticket(peer("reader")), now=NOW)
+        with pytest.raises(TicketRejected) as rejected:
+            await asking.require_active(ticket)
+        assert rejected.value.reason is TicketReason.UNCONFIRMED
+    assert link.attempts == 20
+    clock.advance(1)
+    for _ in range(30):
+        with pytest.raises(TicketRejected):
+            await asking.require_active(ticket)
+    assert link.attempts == 25
 
 
 async def test_a_publisher_that_cannot_prove_itself_to_the_ac_cannot_ask_it(tmp_path):

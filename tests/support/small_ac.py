@@ -45,10 +45,10 @@ class _Observable(ObservableResource):
     async def render_get(self, request: aiocoap.Message) -> aiocoap.Message:
         self.ac.asked.append((self.path, *request.opt.uri_query))
         self.ac.askers.add(peer_of(request).uri)
-        if self.ac.code is not None:
-            return aiocoap.Message(code=self.ac.code)
         payload = self.answer(request.opt.uri_query)
-        return aiocoap.Message(payload=payload, content_format=self.content_format, code=aiocoap.CONTENT)
+        return aiocoap.Message(
+            payload=payload, content_format=self.content_format, code=self.ac.code or aiocoap.CONTENT
+        )
 
 
 class _Introspect(Resource):
@@ -60,14 +60,14 @@ class _Introspect(Resource):
 
     async def render_post(self, request: aiocoap.Message) -> aiocoap.Message:
         self.ac.asked.append(("/introspect",))
-        if self.ac.code is not None:
-            return aiocoap.Message(code=self.ac.code)
         token = IntrospectionRequest.parse_untrusted(request.payload).token
         answer: dict[object, object] = {10: token not in self.ac.denied}
         if answer[10]:
             answer |= strict_cbor.decode_untrusted(cose.parse1_untrusted(self.ac.instead or token).payload)
         return aiocoap.Message(
-            code=aiocoap.CREATED, payload=strict_cbor.encode(answer), content_format=CONTENT_FORMAT_ACE
+            code=self.ac.code or aiocoap.CREATED,
+            payload=strict_cbor.encode(answer),
+            content_format=CONTENT_FORMAT_ACE,
         )
 
 
@@ -85,7 +85,7 @@ class SmallAC:
     has_differences: bool = True
     is_muted: bool = False
     code: aiocoap.Code | None = None
-    """Answer everything with this error."""
+    """Answer everything with this error, and what would have been said in its body."""
     denied: set[bytes] = field(default_factory=set)
     """Tickets that introspection does not vouch for."""
     instead: bytes | None = None

@@ -35,7 +35,7 @@ from twoway.tickets import (
     TrustedIssuer,
     ticket_id,
 )
-from twoway.tickets.store import UNUSED_LIFETIME
+from twoway.tickets.store import UNUSED_TIMEOUT
 
 OTHER_AC_URI = "urn:dev:org:32473-other-ac"
 METER = verifier()
@@ -270,6 +270,7 @@ def test_tickets_of_both_forms_for_one_key_are_one_ticket():
 
 def test_a_ticket_that_nobody_uses_is_kept_for_ten_minutes_and_one_that_is_used_until_it_expires():
     """T15."""
+    later = timedelta(seconds=UNUSED_TIMEOUT)
     store, judge = TicketStore(), verifier()
     used = judge.verify_untrusted(ticket_with(exp=EXP + 3600), now=NOW)
     unused = judge.verify_untrusted(
@@ -278,7 +279,7 @@ def test_a_ticket_that_nobody_uses_is_kept_for_ten_minutes_and_one_that_is_used_
     store.put(used, NOW)
     store.put(unused, NOW)
     assert store.for_holder(HOLDER_SPKI, NOW) == used
-    assert store.drop_expired(NOW + UNUSED_LIFETIME - timedelta(seconds=1)) == ()
-    assert store.drop_expired(NOW + UNUSED_LIFETIME) == (unused,)
-    assert store.for_holder(HOLDER_SPKI, NOW + UNUSED_LIFETIME) == used
-    store.put(unused, NOW + UNUSED_LIFETIME)
+    assert store.drop_expired(NOW + later - timedelta(seconds=1)) == ()
+    assert store.drop_expired(NOW + later) == (unused,)
+    assert store.for_holder(HOLDER_SPKI, NOW + later) == used
+    store.put(unused, NOW + later)

@@ -20,8 +20,8 @@ from twoway.tickets.ticket import Ticket, TicketReason, TicketRejected
 
 DEFAULT_CAPACITY = 1024
 """Holders at one time: about 3 MB, and more subscribers than a small publisher serves."""
-UNUSED_LIFETIME = timedelta(minutes=10)
-"""For how long a ticket is kept that nobody uses: anybody can bring somebody else's (RFC 9202 section 7)."""
+UNUSED_TIMEOUT = 600
+"""Seconds that a ticket is kept that nobody uses: anybody can bring somebody else's (RFC 9202 section 7)."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class _Entry:
     def is_over(self, now: datetime) -> bool:
         if now >= self.ticket.expires_at:
             return True
-        return not self.used and now - self.kept_at >= UNUSED_LIFETIME
+        return not self.used and now - self.kept_at >= timedelta(seconds=UNUSED_TIMEOUT)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class TicketStore:
     def drop_expired(self, now: datetime) -> tuple[Ticket, ...]:
         """Forget the tickets that have expired and return them, so that what they permitted can be ended.
 
-        With them go those that were kept for :data:`UNUSED_LIFETIME` and never used.
+        With them go those that were kept for :data:`UNUSED_TIMEOUT` and never used.
         """
         over = {entry.ticket.token_hash for entry in self._entries.values() if entry.is_over(now)}
         return self.drop_revoked(over)
