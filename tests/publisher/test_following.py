@@ -128,6 +128,9 @@ class TestRevocation:
             await reader.upload(publisher, ticket)
             ac.revoke(token_hash(ticket))
             await reader.connection.wait_closed()
+            questions = asked(ac, "/revoke/trl")
+            in_vain = questions.index(("/revoke/trl", "diff=0", "cursor=0"))
+            assert questions[in_vain + 1] == ("/revoke/trl",)
 
     async def test_running_tickets_go_on_while_the_ac_is_away_and_what_it_revoked_meanwhile_is_learnt(
         self, tmp_path
