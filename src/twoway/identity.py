@@ -18,6 +18,9 @@ NAMESPACE = "urn:dev:org:32473-"
 """Prefix of the identities made from short names: RFC 9039 section 4.3, under the enterprise number
 that RFC 5612 reserves for documentation. An operator with a number of their own writes whole URNs."""
 
+NAME_BYTES_MAX = 128
+"""Of a pre-shared key's name that is shown as it is; every stack takes as many (RFC 4279 section 5.3)."""
+
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
 
 
@@ -76,7 +79,13 @@ class PSKIdentity:
 
     @property
     def uri(self) -> str:
-        """The identity as a URI: ``psk:`` and the name, percent-encoded where it is not plain text."""
+        """The identity as a URI: ``psk:`` and the name, percent-encoded where it is not plain text.
+
+        A name of more than 128 bytes is a ticket rather than a name (RFC 9202 section 3.3.2), and goes into
+        logs as its hash: ``psk-ticket:sha-256;`` and the digest in hexadecimal digits. No name looks so.
+        """
+        if len(self.psk_identity) > NAME_BYTES_MAX:
+            return f"psk-ticket:sha-256;{hashlib.sha256(self.psk_identity).hexdigest()}"
         return "psk:" + "".join(
             chr(byte) if 0x21 <= byte <= 0x7E and byte != 0x25 else f"%{byte:02X}"
             for byte in self.psk_identity
