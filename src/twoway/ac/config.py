@@ -24,8 +24,8 @@ from twoway.errors import ConfigurationError
 
 _LIFETIME_MINIMUM_SECONDS = 10
 """A ticket has to outlive the handshake with the publisher, retransmissions included."""
-_LIFETIME_MAXIMUM_SECONDS = 86_400
-"""There is no revocation of single tickets yet: a day is the most that a wrong one may live."""
+LIFETIME_MAXIMUM_SECONDS = 86_400
+"""Publishers that cannot be reached learn of no revocation: a day is the most that a wrong ticket may live."""
 
 MethodName = Literal["GET", "POST", "PUT", "DELETE", "FETCH", "PATCH", "iPATCH"]
 """The methods that a scope can name (RFC 9237 section 3)."""
@@ -163,7 +163,7 @@ class ACConfig(Section):
     """Where registry, tickets and audit are: a SQLite file, or ``postgresql://user@host/name``."""
     policies: Path
     """The folder with ``*.cedar`` files."""
-    ticket_lifetime: int = Field(600, ge=_LIFETIME_MINIMUM_SECONDS, le=_LIFETIME_MAXIMUM_SECONDS)
+    ticket_lifetime: int = Field(600, ge=_LIFETIME_MINIMUM_SECONDS, le=LIFETIME_MAXIMUM_SECONDS)
     """The longest life of a ticket, in seconds."""
     audit_rows: int = Field(1_000_000, ge=1_000)
     """How many decisions the audit keeps; the oldest make room, so that no requester can fill the disk."""
