@@ -39,6 +39,25 @@ async def test_both_sides_learn_who_the_other_is():
         assert accepted[0].remote == ("127.0.0.1", client.address[1])
 
 
+async def test_credentials_that_are_replaced_hold_for_the_handshakes_to_come_and_end_no_connection():
+    async with serving(on_connection=echo) as server, calling() as client, calling() as later:
+        before = await reach(client, server)
+        server.accept = dtls_config(pki.publisher_p384)
+        after = await reach(later, server)
+        assert (before.peer, after.peer) == (pki.publisher_p256.identity, pki.publisher_p384.identity)
+        for connection in (before, after):
+            connection.send(b"still there?")
+            assert await Inbox.of(connection).first() == b"still there?"
+
+
+async def test_connection_ids_of_another_length_cannot_be_asked_for_later():
+    async with serving() as server:
+        accepted = server.accept
+        with pytest.raises(CallerError, match="connection IDs"):
+            server.accept = dtls_config(pki.publisher_p256, connection_id_bytes=8)
+        assert server.accept is accepted
+
+
 async def test_a_pre_shared_key_is_enough():
     key = bytes(range(16))
     accept = DTLSConfig(psk_lookup={b"sink": key}.get)

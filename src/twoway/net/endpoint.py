@@ -94,6 +94,21 @@ class Endpoint:
         self._switchboard.on_connection = listener
 
     @property
+    def accept(self) -> DTLSConfig | None:
+        """How peers that open a handshake are answered; may be set at any time, for the handshakes to come.
+
+        Associations and handshakes under way keep what they began with.
+
+        Raises:
+            CallerError: when it is set to a configuration with connection IDs of another length.
+        """
+        return self._switchboard.accept
+
+    @accept.setter
+    def accept(self, config: DTLSConfig | None) -> None:
+        self._switchboard.accept = config
+
+    @property
     def address(self) -> tuple[str, int]:
         """The host and port that are bound; the host is a wildcard if every address is."""
         return self._switchboard.local

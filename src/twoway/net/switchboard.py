@@ -121,6 +121,18 @@ class Switchboard:
         self._loop = asyncio.get_running_loop()
         self._saving = asyncio.Lock()
 
+    @property
+    def accept(self) -> DTLSConfig | None:
+        """How peers that open a handshake are answered from now on; those that have begun one go on."""
+        return self._accept
+
+    @accept.setter
+    def accept(self, config: DTLSConfig | None) -> None:
+        before, after = ((one and one.connection_id_bytes) or 0 for one in (self._accept, config))
+        if before != after:
+            raise CallerError("the length of connection IDs cannot change while an endpoint is open")
+        self._accept = config
+
     async def shut(self, reason: str) -> None:
         """End every association, release the port, leave nothing running."""
         for link in self.links:
