@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twoway.ac.revocation import EVERYBODY, MAX_DIFF_BATCH, MAX_N, Change, Pertaining, RevocationList
+from twoway.ac.revocation import EVERYBODY, MAX_DIFF_BATCH, MAX_N, RevocationChange, RevocationList
 from twoway.tickets import DiffSet, FullSet, TRLErrorID, TRLQuery, TRLQueryRejected
 
 METER, BOILER = "urn:meter", "urn:boiler"
@@ -19,21 +20,38 @@ EMPTY = DiffSet((), cursor=None, more=False)
 LOST = DiffSet((), cursor=None, more=True)
 
 
-def ticket(name: str, audience: str = METER, holder: str = TENANT) -> Pertaining:
-    return Pertaining(b"\x01" + hashlib.sha256(name.encode()).digest(), audience, holder)
+@dataclass(frozen=True)
+class OnTheList:
+    """What the list needs to know of a ticket."""
+
+    token_hash: bytes
+    audience: str
+    requester: str
+
+
+def ticket(name: str, audience: str = METER, holder: str = TENANT) -> OnTheList:
+    return OnTheList(b"\x01" + hashlib.sha256(name.encode()).digest(), audience, holder)
 
 
 class History:
     """Counts changes as the database does."""
 
     def __init__(self) -> None:
-        self.changes: list[Change] = []
+        self.changes: list[RevocationChange] = []
         self._counts: Counter[str] = Counter()
 
-    def add(self, of: Pertaining, *, added: bool = True) -> Change:
-        counts = [self._counts[party] for party in of.parties]
-        self._counts.update(of.parties)
-        change = Change(of, added, *counts)
+    def add(self, of: OnTheList, *, added: bool = True) -> RevocationChange:
+        parties = {EVERYBODY, of.requester, of.audience}
+        change = RevocationChange(
+            number=self._counts[EVERYBODY],
+            added=added,
+            token_hash=of.token_hash,
+            requester=of.requester,
+            audience=of.audience,
+            requester_number=self._counts[of.requester],
+            audience_number=self._counts[of.audience],
+        )
+        self._counts.update(parties)
         self.changes.append(change)
         return change
 
@@ -43,7 +61,7 @@ def history() -> History:
     return History()
 
 
-def listing(history: History, *more: Pertaining) -> RevocationList:
+def listing(history: History) -> RevocationList:
     """A list that went through the history."""
     found = RevocationList(administrators=frozenset({ADMIN}))
     found.apply(history.changes)
@@ -196,6 +214,12 @@ class TestManyProcesses:
         found.apply([history.changes[0], history.changes[3]])
         assert diff(found, METER, 0, 0) == LOST
         assert found.last_index(METER) == 3
+
+
+def test_whoever_holds_a_ticket_for_itself_is_one_party(history: History):
+    found = RevocationList()
+    assert found.apply([history.add(ticket("a", METER, METER))]) == {METER, EVERYBODY}
+    assert diff(found, METER) == DiffSet(diff(found, METER).entries[:1], cursor=0, more=False)
 
 
 def test_only_those_whom_a_change_concerns_are_named(history: History):

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
+from typing import Protocol
 
 from twoway.tickets import DiffEntry, DiffSet, FullSet, TRLErrorID, TRLQuery, TRLQueryRejected
 
@@ -29,41 +30,47 @@ EVERYBODY: Party = "*"
 
 
 @dataclass(frozen=True)
-class Pertaining:
-    """One ticket on the list, and whom it concerns."""
+class RevocationChange:
+    """One change of the list of revoked tickets (RFC 9770 section 5.1)."""
 
+    number: int
+    """Changes before this one."""
+    added: bool
+    """Whether the ticket came onto the list; else it has expired and left it."""
     token_hash: bytes
-    """33 bytes (:func:`twoway.tickets.token_hash.token_hash`)."""
+    """Which ticket, 33 bytes."""
+    requester: str
+    """Its holder."""
     audience: str
-    """The publisher's identity URI."""
-    holder: str
-    """The holder's identity URI."""
+    """Its publisher."""
+    requester_number: int
+    """Changes before this one that concerned the holder, as the holder or the audience of a ticket."""
+    audience_number: int
+    """The same of the audience."""
+
+    def numbers(self) -> dict[Party, int]:
+        """Whom the change concerns, each with the number of changes before."""
+        return {
+            self.audience: self.audience_number,
+            self.requester: self.requester_number,
+            EVERYBODY: self.number,
+        }
+
+
+class Listed(Protocol):
+    """A ticket on the list."""
 
     @property
-    def parties(self) -> tuple[Party, ...]:
-        """Whose subsets of the list the ticket is in."""
-        return (self.audience, self.holder, EVERYBODY)
+    def token_hash(self) -> bytes:
+        """33 bytes (:func:`twoway.tickets.token_hash`)."""
 
+    @property
+    def requester(self) -> str:
+        """The holder's identity URI."""
 
-@dataclass(frozen=True)
-class Change:
-    """One update of the list (RFC 9770 section 5.1): a ticket was revoked, or a revoked one has expired."""
-
-    ticket: Pertaining
-    """The ticket whose hash came or went."""
-    added: bool
-    """Whether it came."""
-    audience_count: int
-    """Changes before this one that pertained to the audience."""
-    holder_count: int
-    """Changes before this one that pertained to the holder."""
-    count: int
-    """Changes before this one."""
-
-    def counts(self) -> tuple[tuple[Party, int], ...]:
-        """Whom the change concerns, each with the number of changes before."""
-        counts = (self.audience_count, self.holder_count, self.count)
-        return tuple(zip(self.ticket.parties, counts, strict=True))
+    @property
+    def audience(self) -> str:
+        """The publisher's identity URI."""
 
 
 class RevocationList:
@@ -79,7 +86,7 @@ class RevocationList:
         self._subsets: dict[Party, set[bytes]] = {}
         self._collections: dict[Party, _UpdateCollection] = {}
 
-    def load(self, listed: Iterable[Pertaining], history: Iterable[Change]) -> None:
+    def load(self, listed: Iterable[Listed], history: Iterable[RevocationChange]) -> None:
         """Take the list as it is stored, in the place of what was here.
 
         Args:
@@ -88,22 +95,22 @@ class RevocationList:
         """
         self._subsets, self._collections = {}, {}
         for ticket in listed:
-            for party in ticket.parties:
+            for party in (ticket.audience, ticket.requester, EVERYBODY):
                 self._subsets.setdefault(party, set()).add(ticket.token_hash)
         for change in history:
             self._remember(change)
 
-    def apply(self, changes: Iterable[Change]) -> frozenset[Party]:
+    def apply(self, changes: Iterable[RevocationChange]) -> frozenset[Party]:
         """Follow changes in the order in which they were made, and return whose subset is another one now."""
         concerned: set[Party] = set()
         for change in changes:
-            for party in change.ticket.parties:
+            for party in change.numbers():
                 subset = self._subsets.setdefault(party, set())
-                (subset.add if change.added else subset.discard)(change.ticket.token_hash)
+                (subset.add if change.added else subset.discard)(change.token_hash)
                 if not subset:
                     del self._subsets[party]
+                concerned.add(party)
             self._remember(change)
-            concerned.update(change.ticket.parties)
         return frozenset(concerned)
 
     def party_of(self, requester: str) -> Party:
@@ -131,11 +138,11 @@ class RevocationList:
         collection = self._collections.get(self.party_of(requester))
         return None if collection is None else collection.last_index
 
-    def _remember(self, change: Change) -> None:
-        hashes = frozenset({change.ticket.token_hash})
+    def _remember(self, change: RevocationChange) -> None:
+        hashes = frozenset({change.token_hash})
         entry = DiffEntry(added=hashes) if change.added else DiffEntry(removed=hashes)
-        for party, count in change.counts():
-            self._collections.setdefault(party, _UpdateCollection()).add(entry, count)
+        for party, number in change.numbers().items():
+            self._collections.setdefault(party, _UpdateCollection()).add(entry, number)
 
 
 class _UpdateCollection:
