@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from twoway.ac.sealing import SealingKey
 from twoway.ac.signing_keys import RETIREMENT, SigningKeys, StoredKey, plan_rotation
 from twoway.errors import ConfigurationError
-from twoway.tickets.issuing import signing_key_id
+from twoway.tickets import SigningKey
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 OVERLAP = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
 SEALING = SealingKey(bytes(32), where="sealing.key")
 IDENTITY_KEY = ec.generate_private_key(ec.SECP256R1())
-IDENTITY_KEY_ID = signing_key_id(IDENTITY_KEY.public_key())
+IDENTITY_KEY_ID = SigningKey(IDENTITY_KEY.public_key()).key_id
 
 
 def rotated(stored: list[StoredKey], now: datetime = NOW, overlap: timedelta = OVERLAP) -> list[StoredKey]:

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 from twoway.ac.config import LIFETIME_MAXIMUM_SECONDS
 from twoway.ac.sealing import SealingKey
 from twoway.errors import ConfigurationError
-from twoway.tickets.issuing import signing_key_id
+from twoway.tickets import SigningKey
 
 RETIREMENT = timedelta(seconds=LIFETIME_MAXIMUM_SECONDS)
 """How long a key is announced after the next one signs: no ticket lives longer, whatever the configuration
@@ -39,7 +39,7 @@ _PURPOSE = "signing key"
 
 
 @dataclass(frozen=True)
-class SigningKey:
+class PrivateSigningKey:
     """A private key and the moment from which it signs."""
 
     private_key: ec.EllipticCurvePrivateKey = field(repr=False)
@@ -48,9 +48,14 @@ class SigningKey:
     """Aware, UTC."""
 
     @property
+    def public(self) -> SigningKey:
+        """The public half, as publishers learn it."""
+        return SigningKey(self.private_key.public_key())
+
+    @property
     def key_id(self) -> bytes:
         """The ``kid`` of its tickets, 8 bytes."""
-        return signing_key_id(self.private_key.public_key())
+        return self.public.key_id
 
 
 @dataclass(frozen=True)
@@ -72,13 +77,13 @@ class SigningKeys:
         keys: one at least, in any order.
     """
 
-    def __init__(self, keys: Sequence[SigningKey]) -> None:
+    def __init__(self, keys: Sequence[PrivateSigningKey]) -> None:
         self._keys = sorted(keys, key=lambda key: key.signs_from)
 
     @classmethod
     def of_identity(cls, private_key: ec.EllipticCurvePrivateKey) -> SigningKeys:
         """The plan of an AC that has never rotated: the key of its identity signs."""
-        return cls([SigningKey(private_key, FROM_THE_BEGINNING)])
+        return cls([PrivateSigningKey(private_key, FROM_THE_BEGINNING)])
 
     @classmethod
     def load(
@@ -98,12 +103,12 @@ class SigningKeys:
             return cls.of_identity(identity_key)
         return cls([_opened(row, identity_key, sealing) for row in stored])
 
-    def signer_at(self, now: datetime) -> SigningKey:
+    def signer_at(self, now: datetime) -> PrivateSigningKey:
         """Return the key that signs at ``now``: of those whose time has come, the latest."""
         begun = [key for key in self._keys if key.signs_from <= now]
         return begun[-1] if begun else self._keys[0]  # a clock before all keys: the eldest is known longest
 
-    def announced_at(self, now: datetime) -> tuple[SigningKey, ...]:
+    def announced_at(self, now: datetime) -> tuple[PrivateSigningKey, ...]:
         """Return the keys that ``/keys`` lists at ``now``, eldest first."""
         ends = [key.signs_from + RETIREMENT for key in self._keys[1:]]
         return (*(key for key, end in zip(self._keys, ends, strict=False) if now < end), self._keys[-1])
@@ -111,7 +116,7 @@ class SigningKeys:
 
 def _opened(
     row: StoredKey, identity_key: ec.EllipticCurvePrivateKey, sealing: SealingKey | None
-) -> SigningKey:
+) -> PrivateSigningKey:
     if row.sealed is None:
         key = identity_key
     else:
@@ -124,13 +129,13 @@ def _opened(
         opened = load_der_private_key(sealing.open(_PURPOSE, row.key_id.hex(), row.sealed), password=None)
         assert isinstance(opened, ec.EllipticCurvePrivateKey)
         key = opened
-    if signing_key_id(key.public_key()) != row.key_id:
+    if SigningKey(key.public_key()).key_id != row.key_id:
         raise ConfigurationError(
             f"the AC's identity has another key than {row.key_id.hex()}, which is to sign or be announced",
             where="ac.toml",
             remedy="put the former identity back until that key is no longer announced",
         )
-    return SigningKey(key, row.signs_from)
+    return PrivateSigningKey(key, row.signs_from)
 
 
 def plan_rotation(
@@ -166,7 +171,7 @@ def plan_rotation(
             f"the key {latest.key_id.hex()} is announced and signs from {latest.signs_from:%Y-%m-%d %H:%M:%S} UTC",
             remedy="wait until then before the next rotation",
         )
-    key_id = signing_key_id(new_key.public_key())
+    key_id = SigningKey(new_key.public_key()).key_id
     private = new_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     sealed = sealing.seal(_PURPOSE, key_id.hex(), private, entropy=entropy)
     kept = [
