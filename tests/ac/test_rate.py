@@ -8,16 +8,22 @@ from hypothesis import strategies as st
 
 from twoway.ac.rate import Allowance, RequestRate, TooManyRequests, network_of
 
+ORDINARY, AMPLE = Allowance(3, 0.5), Allowance(1000, 1000.0)
 
-def rate(identity: Allowance = Allowance(3, 0.5), network: Allowance = Allowance(1000, 1000.0), remembered=100):
+
+def rate(identity: Allowance = ORDINARY, network: Allowance = AMPLE, remembered=100):
     return RequestRate(per_identity=identity, per_network=network, remembered=remembered)
 
 
-def exhausted(counter: RequestRate, identity: str = "urn:a", host: str = "192.0.2.1", now: float = 0.0) -> int:
-    with pytest.raises(TooManyRequests) as caught:
-        for _ in range(2000):
+def exhausted(
+    counter: RequestRate, identity: str = "urn:a", host: str = "192.0.2.1", now: float = 0.0
+) -> int:
+    """Ask until it is refused, and return when to come back."""
+    while True:
+        try:
             counter.take(identity, host, now)
-    return caught.value.retry_after
+        except TooManyRequests as refused:
+            return refused.retry_after
 
 
 def test_a_burst_is_taken_and_the_next_request_is_told_when_to_come_back():
@@ -108,8 +114,7 @@ def test_in_any_time_no_more_is_taken_than_the_burst_and_what_was_gained(pauses)
         now += pause
         try:
             counter.take("urn:a", "192.0.2.1", now)
-        except TooManyRequests as refused:
-            assert refused.retry_after >= 1
-        else:
-            taken += 1
+        except TooManyRequests:
+            continue
+        taken += 1
     assert taken <= 3 + now * 0.5 + 1e-6

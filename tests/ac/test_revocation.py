@@ -235,7 +235,7 @@ def test_only_those_whom_a_change_concerns_are_named(history: History):
     st.integers(0, 90),
 )
 def test_a_full_list_and_the_differences_since_make_the_list_of_now(steps, cut, count):
-    """Whoever has the list of some time and follows the cursor has the list of now, or is told to ask anew."""
+    """Whoever follows the cursor from some time on has the list of now, or is told to ask anew."""
     history, on_it = History(), set()
     earlier = RevocationList()
     for number, (name, holder, added) in enumerate(steps):

@@ -12,7 +12,7 @@ from ac_world import BARE, HIDDEN, METER, NOW, ACWorld, request_for, rsa_key, sc
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from twoway.ac import Answer, Grant, Outcome, Refusal
+from twoway.ac import Grant, Outcome, Refusal
 from twoway.identity import PSKIdentity, RawPublicKeyIdentity, Unauthenticated, identity_uri
 from twoway.pki import Role
 from twoway.tickets import ErrorCode, Method, Profile, Scope
@@ -26,7 +26,7 @@ def world(tmp_path: Path) -> ACWorld:
     return ACWorld.make(tmp_path / "world")
 
 
-def refused(answer: Answer, code: ErrorCode) -> Refusal:
+def refused(answer: Grant | Refusal, code: ErrorCode) -> Refusal:
     assert isinstance(answer, Refusal), answer
     assert answer.error.code is code, answer.error
     assert answer.entry.outcome is Outcome.REFUSED
@@ -36,7 +36,7 @@ def refused(answer: Answer, code: ErrorCode) -> Refusal:
     return answer
 
 
-def granted(answer: Answer) -> Grant:
+def granted(answer: Grant | Refusal) -> Grant:
     assert isinstance(answer, Grant), answer
     assert answer.entry.outcome is Outcome.GRANTED
     return answer
@@ -47,10 +47,16 @@ class TestWhoAsks:
         answer = world.decide(request_for(world.tenant), PSKIdentity(b"tenant"))
         assert refused(answer, ErrorCode.UNAUTHORIZED_CLIENT).entry.requester == "psk:tenant"
 
-    def test_whoever_has_no_certificate_gets_no_ticket(self, world: ACWorld) -> None:
-        for requester in (Unauthenticated(), RawPublicKeyIdentity(world.tenant.identity.spki)):
-            answer = world.decide(request_for(world.tenant), requester)
-            assert refused(answer, ErrorCode.UNAUTHORIZED_CLIENT).entry.requester == requester.uri
+    def test_whoever_proved_nothing_gets_no_ticket(self, world: ACWorld) -> None:
+        answer = world.decide(request_for(world.tenant), Unauthenticated())
+        assert refused(answer, ErrorCode.UNAUTHORIZED_CLIENT).entry.requester == Unauthenticated().uri
+
+    def test_a_raw_key_that_nobody_registered_gets_no_ticket_even_if_it_is_certified(
+        self, world: ACWorld
+    ) -> None:
+        requester = RawPublicKeyIdentity(world.tenant.identity.spki)
+        answer = world.decide(request_for(world.tenant, scope=POWER), requester)
+        assert refused(answer, ErrorCode.INVALID_CLIENT).entry.requester == requester.uri
 
     def test_somebody_who_is_not_registered_gets_no_ticket(self, world: ACWorld) -> None:
         answer = world.decide(request_for(world.unknown), world.unknown.identity)
@@ -155,14 +161,12 @@ class TestWhatIsAsked:
 
     def test_every_cut_and_every_flipped_byte_is_refused_or_granted_no_more(self, world: ACWorld) -> None:
         good = request_for(world.tenant, scope=POWER).encode()
-        service, directory = world.service(), world.directory()
+        picture = world.picture()
         for payload in [
             *(good[:end] for end in range(len(good))),
             *(good[:at] + bytes([good[at] ^ 0xFF]) + good[at + 1 :] for at in range(len(good))),
         ]:
-            answer = service.decide_untrusted(
-                payload, requester=world.tenant.identity, directory=directory, now=NOW
-            )
+            answer = world.decide(payload, world.tenant.identity, picture=picture)
             if isinstance(answer, Grant):
                 ticket = world.verify(answer.response.access_token)
                 ticket.require_holder(world.tenant.spki)

@@ -75,7 +75,7 @@ def test_an_old_key_is_announced_until_its_last_ticket_has_expired():
 def test_keys_that_are_gone_leave_the_plan():
     once = rotated([])
     twice = rotated(once, NOW + OVERLAP + RETIREMENT)
-    assert [row.key_id for row in twice][0] == once[1].key_id
+    assert twice[0].key_id == once[1].key_id
     assert len(rotated(once, NOW + OVERLAP + RETIREMENT - SECOND)) == 3
 
 

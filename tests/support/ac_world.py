@@ -7,6 +7,7 @@ world.decide(request, requester)        # asks the real service, the real polici
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Mapping
@@ -19,8 +20,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from small_pki import BOTH, CLIENT_AUTH, NOW, Credential, SmallPKI, rsa_key, small_pki
 
-from twoway.ac import Answer, Directory, TokenService, compile_directory
+from twoway.ac import Asking, Directory, Grant, Picture, Refusal, TokenService, compile_directory
 from twoway.ac.config import PublisherSection, ResourceSection
+from twoway.ac.signing_keys import SigningKeys
 from twoway.identity import Identity, identity_uri
 from twoway.pki import LedgerEntry, Role, read_ledger
 from twoway.policy import PolicySet
@@ -29,9 +31,9 @@ from twoway.tickets import (
     Method,
     Scope,
     Ticket,
-    TicketIssuer,
     TicketVerifier,
     TokenRequest,
+    TokenRequestRejected,
     TrustedIssuer,
 )
 
@@ -53,6 +55,9 @@ BARE = identity_uri("bare")
 """A publisher that the operator wrote into the file and for which no certificate is known."""
 HIDDEN = identity_uri("hidden")
 """A certified publisher that offers nothing through the AC."""
+
+
+_NUMBERS = itertools.count(1)
 
 
 def scope(*entries: tuple[str, Method]) -> bytes:
@@ -149,14 +154,15 @@ class ACWorld:
         """The picture that ledger and tables give, with more lines if there are any."""
         return compile_directory([*read_ledger(self.ledger), *extra], self.sections)
 
-    def service(self, *, ticket_lifetime: int = 600) -> TokenService:
-        """The real service with the real policies."""
+    def picture(self, *, directory: Directory | None = None, ticket_lifetime: int = 600) -> Picture:
+        """What the AC knows: the registry and the real policies."""
         assert isinstance(self.ac.private_key, ec.EllipticCurvePrivateKey)
-        return TokenService(
-            issuer=TicketIssuer(issuer=self.ac.uri, private_key=self.ac.private_key, entropy=os.urandom),
+        return Picture(
+            issuer=self.ac.uri,
+            directory=directory or self.directory(),
             policies=PolicySet.load(self.policies),
+            signing_keys=SigningKeys.of_identity(self.ac.private_key),
             ticket_lifetime=ticket_lifetime,
-            sequence=SEQUENCES.__next__,
         )
 
     def decide(
@@ -165,14 +171,23 @@ class ACWorld:
         requester: Identity,
         *,
         now: datetime = NOW,
+        host: str = "192.0.2.7",
+        picture: Picture | None = None,
         directory: Directory | None = None,
         ticket_lifetime: int = 600,
-    ) -> Answer:
-        """Ask the service."""
+    ) -> Grant | Refusal:
+        """Ask the service, and issue what it approves of with the next number."""
         payload = request if isinstance(request, bytes) else request.encode()
-        return self.service(ticket_lifetime=ticket_lifetime).decide_untrusted(
-            payload, requester=requester, directory=directory or self.directory(), now=now
-        )
+        picture = picture or self.picture(directory=directory, ticket_lifetime=ticket_lifetime)
+        service = TokenService(picture, entropy=os.urandom)
+        decision = service.decide_untrusted(payload, Asking(requester, host, now))
+        if isinstance(decision, Refusal):
+            return decision
+        try:
+            _record, _entry, grant = decision.issue(next(_NUMBERS))
+        except TokenRequestRejected as rejected:
+            return decision.refuse(rejected)
+        return grant
 
     def verify(self, token: bytes, *, audience: str = METER, now: datetime = NOW) -> Ticket:
         """Judge a ticket as the publisher ``audience`` would."""

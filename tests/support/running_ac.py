@@ -40,8 +40,15 @@ class RunningAC:
         return f"{self.uri}/token"
 
 
-def write_config(world: ACWorld, *, identity: Credential | None = None, listen: str = "127.0.0.1:0") -> Path:
-    """Write an ``ac.toml`` beside the world's files."""
+def write_config(
+    world: ACWorld,
+    *,
+    identity: Credential | None = None,
+    listen: str = "127.0.0.1:0",
+    top: str = "",
+    more: str = "",
+) -> Path:
+    """Write an ``ac.toml`` beside the world's files, with more keys at the top and more tables at the end."""
     folder = world.folder / "identity"
     if not folder.exists():
         world.pki.folder(identity or world.ac, folder)
@@ -54,23 +61,29 @@ database = "ac.sqlite"
 policies = "policies"
 ticket_lifetime = 300
 ledgers = ["issued.jsonl"]
+{top}
 
 [[publisher]]
 identity = "{METER}"
 resources = [{{ path = "/power" }}, {{ path = "/history", methods = ["GET", "FETCH"] }}]
+{more}
 """
     )
     return path
 
 
 @asynccontextmanager
-async def running_ac(world: ACWorld) -> AsyncIterator[RunningAC]:
+async def running_ac(
+    world: ACWorld, *, top: str = "", more: str = "", path: Path | None = None
+) -> AsyncIterator[RunningAC]:
     """Serve; cancelled and awaited at the end."""
-    path = write_config(world)
+    path = path or write_config(world, top=top, more=more)
     config = load_config(path)
     events: list[TraceEvent] = []
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(serve(config, ready=ready.set_result, trace=events.append))
+    task = asyncio.create_task(
+        serve(config, ready=ready.set_result, reread=lambda: load_config(path), trace=events.append)
+    )
     try:
         await asyncio.wait({ready, task}, timeout=TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
         if task.done():

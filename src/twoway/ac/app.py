@@ -6,36 +6,42 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from itertools import count
 
-from aiocoap.resource import Site, WKCResource
-from cryptography.hazmat.primitives.asymmetric import ec
+from aiocoap.resource import WKCResource
 
 from twoway.ac.audit import AuditLog
 from twoway.ac.config import ACConfig
-from twoway.ac.registry import Registry
-from twoway.ac.resources import REQUEST_LIMIT_BYTES, TokenResource
-from twoway.ac.service import TokenService
+from twoway.ac.control import control_socket
+from twoway.ac.generation import Follower
+from twoway.ac.live import Files, LivePicture, LiveRevocation
+from twoway.ac.rate import RequestRate
+from twoway.ac.resources import Door, IntrospectionResource, KeysResource, RevocationResource, TokenResource
+from twoway.ac.resources.door import Observations
+from twoway.ac.server_config import LimitsSection
 from twoway.ac.storage import Database
+from twoway.ac.tickets import TicketRecords
 from twoway.clock import Clock, SystemClock
 from twoway.coap import BodyLimits, open_context
 from twoway.configuration import Address, listen_uri
-from twoway.dtls import DTLSConfig
-from twoway.errors import ConfigurationError
-from twoway.net import Endpoint, credential_of
-from twoway.pki import StoredIdentity
-from twoway.policy import PolicySet
-from twoway.tickets import TicketIssuer
-from twoway.trace import Trace, ignore
+from twoway.dtls import CertificateCredential, DTLSConfig, RawKeyCredential
+from twoway.errors import StorageError
+from twoway.net import Endpoint, Limits, credential_of
+from twoway.trace import Trace, TraceEvent, ignore
 
 Entropy = Callable[[int], bytes]
 """Returns that many random bytes."""
+
+_PRUNE_INTERVAL = 30.0
+"""Seconds between two removals of expired tickets."""
+_KEYS_INTERVAL = 1.0
+"""Seconds between two looks at which keys are announced: they come and go by the clock, too."""
 
 
 async def serve(
     config: ACConfig,
     *,
     ready: Callable[[str], None],
+    reread: Callable[[], ACConfig] | None = None,
     clock: Clock | None = None,
     entropy: Entropy = os.urandom,
     trace: Trace = ignore,
@@ -45,8 +51,9 @@ async def serve(
     Args:
         config: what ``ac.toml`` says.
         ready: called once with the AC's URI when requests are answered.
+        reread: reads ``ac.toml`` again, for ``twoway ac reload``; the same configuration if None.
         clock: the time; the system's if None.
-        entropy: randomness for handshakes and ticket names.
+        entropy: randomness for handshakes, keys and seals.
         trace: hears what happens.
 
     Raises:
@@ -55,71 +62,141 @@ async def serve(
         StorageError: the database failed.
     """
     clock = clock or SystemClock()
-    identity = StoredIdentity.load(config.identity)
-    identity.require_valid_at(clock.now())
-    service = TokenService(
-        issuer=TicketIssuer(
-            issuer=identity.identity.uri, private_key=_signing_key(identity), entropy=entropy
-        ),
-        policies=PolicySet.load(config.policies),
-        ticket_lifetime=config.ticket_lifetime,
-        sequence=_numbers_from(clock),
-    )
     async with AsyncExitStack() as open_things:
+        files = Files.load(config, clock)
         database = Database(config.database)
         open_things.callback(database.close)
-        registry = Registry(
-            database,
-            ledgers=config.ledgers,
-            publishers=config.publishers,
-            subscribers=config.subscribers,
-            places=config.places,
-            trace=trace,
+        live = LivePicture(files, database, clock=clock, entropy=entropy, trace=trace)
+        server = _Server(live, database, clock=clock, trace=trace)
+        await open_things.enter_async_context(
+            control_socket(config.control, {"reload": lambda: server.reload(reread or (lambda: config))})
         )
-        registry.load()
-        audit = AuditLog(database, rows=config.audit_rows)
-        site = _site(TokenResource(service, registry, audit, clock=clock, trace=trace))
         endpoint = await Endpoint.open(
             host=config.listen.host,
             port=config.listen.port,
-            accept=_accepts(identity),
+            accept=_accepts(live),
+            limits=Limits(associations=config.limits.associations),
             clock=clock,
             entropy=entropy,
             trace=trace,
         )
         open_things.push_async_callback(endpoint.close)
+        server.endpoint = endpoint
         context = await open_context(
-            endpoint, site=site, body_limits=BodyLimits(body_bytes=REQUEST_LIMIT_BYTES)
+            endpoint, site=server.site, body_limits=BodyLimits(body_bytes=config.limits.request_bytes)
         )
         open_things.push_async_callback(context.shutdown)
         ready(config.uri or listen_uri(Address(config.listen.host, endpoint.address[1])))
-        await asyncio.get_running_loop().create_future()
+        await server.run()
 
 
-def _signing_key(identity: StoredIdentity) -> ec.EllipticCurvePrivateKey:
-    """Return the AC's key, which signs its tickets too: with ES256, hence P-256."""
-    key = identity.private_key
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ConfigurationError(
-            "the AC signs tickets with its key, which has to be P-256",
-            where=str(identity.folder),
-            remedy="issue the AC's identity with --key p-256",
+class _Server:
+    """The resources, and what keeps them current."""
+
+    def __init__(self, live: LivePicture, database: Database, *, clock: Clock, trace: Trace) -> None:
+        config = live.files.config
+        audit = AuditLog(database, rows=config.audit_rows)
+        self._live = live
+        self._clock = clock
+        self._trace = trace
+        self._records = TicketRecords(database, audit)
+        self._revocation = LiveRevocation(database)
+        self._revocation.revocation.administrators = config.administrators
+        self._follower = Follower(database, self._follow, trace=trace)
+        self._keys = KeysResource(lambda: live.picture, clock=clock)
+        self._trl = RevocationResource(self._revocation.revocation, lambda: live.picture)
+        limits = config.limits
+        observations = Observations(
+            total=limits.observations, per_connection=limits.observations_per_connection
         )
-    return key
+        self.site = Door(_rate(limits), observations, clock=clock)
+        self.site.add_resource(
+            ["token"],
+            TokenResource(
+                live.service,
+                self._records,
+                audit,
+                clock=clock,
+                pending=limits.pending,
+                request_bytes=limits.request_bytes,
+                trace=trace,
+            ),
+        )
+        self.site.add_resource(
+            ["introspect"],
+            IntrospectionResource(
+                lambda: live.picture, database, clock=clock, request_bytes=limits.request_bytes, trace=trace
+            ),
+        )
+        self.site.add_resource(["revoke", "trl"], self._trl)
+        self.site.add_resource(["keys"], self._keys)
+        self.site.add_resource([".well-known", "core"], WKCResource(self.site.get_resources_as_linkheader))
+        self.endpoint: Endpoint | None = None
+        live.on_change = self._changed
+
+    async def run(self) -> None:
+        """Follow, prune and announce until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follower.run())
+            tasks.create_task(self._announce())
+            tasks.create_task(self._prune())
+
+    async def reload(self, reread: Callable[[], ACConfig]) -> str:
+        """Take the files anew; see :meth:`LivePicture.reload`."""
+        before = self._live.files.config.limits
+        taken = await self._live.reload(await asyncio.to_thread(reread))
+        limits = self._live.files.config.limits
+        if limits != before:
+            self.site.rate = _rate(limits)
+        return taken
+
+    async def _follow(self) -> None:
+        await self._live.follow()
+        self._trl.changed(await self._revocation.follow())
+
+    def _changed(self) -> None:
+        """Let everything that lasts hear of another picture."""
+        self._revocation.revocation.administrators = self._live.picture.administrators
+        self._keys.look()
+        if self.endpoint is not None:
+            self.endpoint.accept = _accepts(self._live)
+
+    async def _announce(self) -> None:
+        while True:
+            self._keys.look()
+            await asyncio.sleep(_KEYS_INTERVAL)
+
+    async def _prune(self) -> None:
+        while True:
+            try:
+                await self._records.prune(self._clock.now())
+            except StorageError as error:
+                self._trace(TraceEvent("expired tickets not removed", "ac", {"reason": str(error)}))
+            await asyncio.sleep(_PRUNE_INTERVAL)
 
 
-def _numbers_from(clock: Clock) -> Callable[[], int]:
-    """Number the tickets from the microsecond of the start: no AC issues a million a second for long."""
-    return count(int(clock.now().timestamp() * 1_000_000)).__next__
+def _rate(limits: LimitsSection) -> RequestRate:
+    return RequestRate(
+        per_identity=limits.per_identity, per_network=limits.per_network, remembered=limits.remembered
+    )
 
 
-def _accepts(identity: StoredIdentity) -> DTLSConfig:
-    """Return how requesters are met: both sides show certificates, nothing less."""
-    return DTLSConfig(certificate=credential_of(identity), trust=identity.trust)
+def _accepts(live: LivePicture) -> DTLSConfig:
+    """Return how requesters are met: both sides prove themselves, nothing less.
+
+    By certificate, and with whoever has a registered raw public key by the keys alone.
+    """
+    identity = live.files.identity
+    pins = frozenset(live.picture.directory.raw_keys)
+    credential = credential_of(identity)
+    return DTLSConfig(
+        certificate=credential,
+        trust=identity.trust,
+        raw_key=_raw(credential) if pins else None,
+        raw_key_pins=pins,
+    )
 
 
-def _site(token: TokenResource) -> Site:
-    site = Site()
-    site.add_resource(["token"], token)
-    site.add_resource([".well-known", "core"], WKCResource(site.get_resources_as_linkheader))
-    return site
+def _raw(credential: CertificateCredential) -> RawKeyCredential:
+    """Return the key of a certificate as one that is shown by itself (RFC 7250)."""
+    return RawKeyCredential(credential.public_key, credential.private_key, credential.signer)

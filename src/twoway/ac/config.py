@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from twoway.ac.server_config import LimitsSection, SigningSection
 from twoway.ac.storage import DatabaseAddress, parse_address
 from twoway.configuration import (
     CoapsURI,
@@ -25,7 +28,7 @@ from twoway.errors import ConfigurationError
 _LIFETIME_MINIMUM_SECONDS = 10
 """A ticket has to outlive the handshake with the publisher, retransmissions included."""
 LIFETIME_MAXIMUM_SECONDS = 86_400
-"""Publishers that cannot be reached learn of no revocation: a day is the most that a wrong ticket may live."""
+"""A publisher that cannot be reached learns of no revocation: a wrong ticket may live for a day at most."""
 
 MethodName = Literal["GET", "POST", "PUT", "DELETE", "FETCH", "PATCH", "iPATCH"]
 """The methods that a scope can name (RFC 9237 section 3)."""
@@ -79,6 +82,24 @@ class RegionsSection(Section):
     """Refuse whoever asks from another region than the registered one, or from none that is known."""
 
 
+def parse_raw_key_name(text: str) -> bytes:
+    """Read the name of a public key, ``ni:///sha-256;`` and 43 characters of base64url, as its 32 bytes.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    scheme, _, digits = text.partition(";")
+    try:
+        digest = base64.b64decode(digits + "=" * (-len(digits) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        digest = b""
+    if scheme != "ni:///sha-256" or len(digest) != hashlib.sha256().digest_size:
+        raise ConfigurationError(
+            f"{text!r} is not the name of a public key", remedy="write it as ni:///sha-256; and its hash"
+        )
+    return digest
+
+
 class ResourceSection(Section):
     """One resource that a publisher offers."""
 
@@ -113,6 +134,12 @@ class PublisherSection(Section):
     """Its certificate (PEM, leaf first), where no ledger has it."""
     compact_tickets: bool = False
     """Bind tickets by the key's thumbprint, 41 bytes shorter (RFC 9679): the publisher must know that."""
+    pin: Literal["key", "certificate"] = "key"
+    """What tickets are bound to: the holder's key, or its certificate as well, which ends with the
+    certificate and of which the publisher must know."""
+    clockless: bool = False
+    """It has no clock: its tickets say for how many seconds they are valid (``exi``, RFC 9200 section
+    5.10.3)."""
 
 
 class SubscriberSection(Section):
@@ -136,6 +163,10 @@ class SubscriberSection(Section):
     """Further ones; each beats the ledger's of the same name."""
     certificate: Path | None = None
     """Its certificate (PEM, leaf first): no other key is accepted then."""
+    raw_key: Path | None = None
+    """Its public key (PEM), with which it may come without a certificate (RFC 9202 section 3.2)."""
+    raw_key_name: Annotated[bytes, validated_by(parse_raw_key_name)] | None = None
+    """The same by its name, ``ni:///sha-256;...`` (RFC 6920)."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +212,18 @@ class ACConfig(Section):
     """Whose law holds, and treaties."""
     regions: RegionsSection | None = None
     """How the region of an address is found; unset: policies see none."""
+
+    administrators: frozenset[IdentityURI] = frozenset()
+    """Who sees the whole list of revoked tickets, by certificate."""
+    sealing_key: Path | None = None
+    """The file with the key (64 hexadecimal digits, 0600) that publishers' secrets and signing keys in the
+    database are sealed with; needed only where there are such."""
+    control: Path = Path("ac.sock")
+    """The control socket of this process, for ``twoway ac reload``. Replicas on one machine need one each."""
+    limits: LimitsSection = LimitsSection()
+    """What requesters may take."""
+    signing: SigningSection = SigningSection()
+    """How the signing key changes."""
 
     @property
     def places(self) -> Places:

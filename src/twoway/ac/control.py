@@ -12,9 +12,8 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from twoway.errors import ConfigurationError, NetworkError, TwowayError
@@ -44,7 +43,7 @@ async def control_socket(path: Path, commands: Mapping[str, Command]) -> AsyncIt
         yield
     finally:
         server.close()
-        path.unlink(missing_ok=True)
+        _remove(path)
 
 
 def ask(path: Path, command: str) -> str:
@@ -63,7 +62,9 @@ def ask(path: Path, command: str) -> str:
                 answer = json.loads(file.readline())
         except (OSError, ValueError):
             raise NetworkError(
-                "no AC answers at this control socket", where=str(path), remedy="start the AC, or check control"
+                "no AC answers at this control socket",
+                where=str(path),
+                remedy="start the AC, or check control",
             ) from None
     if "refused" in answer:
         raise ConfigurationError(str(answer["refused"]))
@@ -113,6 +114,10 @@ def _bound(path: Path) -> socket.socket:
     return sock
 
 
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
 def _remove_stale(path: Path) -> None:
     """Remove what an AC left behind that was killed; refuse to take the place of one that runs."""
     if not path.is_socket():
@@ -121,7 +126,7 @@ def _remove_stale(path: Path) -> None:
         try:
             probe.connect(os.fspath(path))
         except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
+            _remove(path)
             return
     raise ConfigurationError(
         "another AC listens at this control socket", where=str(path), remedy="give each its own in control"

@@ -62,7 +62,3 @@ class Refusal:
     """What the requester gets."""
     entry: AuditEntry
     """What the audit gets."""
-
-
-Answer = Grant | Refusal
-"""What comes of a request."""

@@ -7,16 +7,22 @@ touched here, and of files only the certificates that the operator pinned.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from twoway.ac.atlas import Atlas
 from twoway.ac.config import Places, PublisherSection, ResourceSection, SubscriberSection
 from twoway.ac.entity import Entity
 from twoway.errors import CallerError, ConfigurationError
 from twoway.pki import LedgerEntry, Role, latest_by_uri, read_identity
+from twoway.pki.files import read_file
 from twoway.tickets import Method, Scope, target_from_options
 
 
@@ -34,6 +40,17 @@ class Directory:
     def requester(self, uri: str) -> Entity | None:
         """Return whoever is called ``uri``."""
         return self.entities.get(uri)
+
+    def holder_of_raw_key(self, spki_sha256: bytes) -> Entity | None:
+        """Return whose key this is that needs no certificate, by the SHA-256 of its SubjectPublicKeyInfo."""
+        return self.raw_keys.get(spki_sha256)
+
+    @cached_property
+    def raw_keys(self) -> Mapping[bytes, Entity]:
+        """The keys that are believed without a certificate, by their SHA-256."""
+        return MappingProxyType(
+            {item.raw_key: item for item in self.entities.values() if item.raw_key is not None}
+        )
 
 
 def compile_directory(
@@ -65,6 +82,8 @@ def compile_directory(
             offer=_offer(section),
             categories=_categories(section),
             compact_tickets=section.compact_tickets,
+            pins_certificates=section.pin == "certificate",
+            is_clockless=section.clockless,
         )
     for requester in subscribers:
         known = _in_role(entities, requester.identity, Role.SUBSCRIBER, "subscriber")
@@ -72,7 +91,9 @@ def compile_directory(
             _described(known, requester, atlas),
             purposes=_set_or(requester.purposes, known.purposes),
             certifications=_set_or(requester.certifications, known.certifications),
+            raw_key=_raw_key(requester),
         )
+    _require_raw_keys_of_one_each(entities.values())
     return Directory(MappingProxyType({uri: atlas.placed(entity) for uri, entity in entities.items()}))
 
 
@@ -157,6 +178,31 @@ def _categories(section: PublisherSection) -> dict[str, str]:
 
 def _target(resource: ResourceSection) -> str:
     return target_from_options(resource.path[1:].split("/"), ())
+
+
+def _raw_key(section: SubscriberSection) -> bytes | None:
+    """Return the SHA-256 of the key that the operator registered without a certificate."""
+    if section.raw_key is None:
+        return section.raw_key_name
+    try:
+        key = load_pem_public_key(read_file(section.raw_key))
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigurationError(
+            "this is not a public key in PEM",
+            where=str(section.raw_key),
+            remedy="write one with: openssl pkey -in key.pem -pubout",
+        ) from None
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+
+
+def _require_raw_keys_of_one_each(entities: Iterable[Entity]) -> None:
+    holders: dict[bytes, str] = {}
+    for entity in entities:
+        if entity.raw_key is not None and holders.setdefault(entity.raw_key, entity.uri) != entity.uri:
+            raise ConfigurationError(
+                f"{holders[entity.raw_key]} and {entity.uri} are registered with the same raw key",
+                remedy="give each its own",
+            )
 
 
 def _pinned_key(identity: str, path: Path) -> bytes:

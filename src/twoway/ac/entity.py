@@ -46,6 +46,12 @@ class Entity:
     """The category of the data of a resource, by its target in ``offer``; publishers only."""
     compact_tickets: bool = False
     """Whether its tickets name the holder's key by thumbprint; publishers only."""
+    pins_certificates: bool = False
+    """Whether its tickets are bound to the holder's certificate beside the key; publishers only."""
+    is_clockless: bool = False
+    """Whether it has no clock, so that its tickets carry ``exi``; publishers only."""
+    raw_key: bytes | None = None
+    """SHA-256 of the SubjectPublicKeyInfo (DER) that it may prove without a certificate, 32 bytes."""
 
     @property
     def may_ask(self) -> bool:
@@ -72,12 +78,15 @@ class Entity:
             "offer": [[target, int(methods)] for target, methods in self.offer.entries],
             "categories": dict(self.categories),
             "compact_tickets": self.compact_tickets,
+            "pins_certificates": self.pins_certificates,
+            "is_clockless": self.is_clockless,
+            "raw_key": None if self.raw_key is None else self.raw_key.hex(),
         }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_document` wrote. For the AC's own database: nothing is checked."""
-        jurisdiction, spki = document["jurisdiction"], document["spki"]
+        jurisdiction, spki, raw_key = document["jurisdiction"], document["spki"], document["raw_key"]
         return cls(
             uri=document["uri"],
             role=Role(document["role"]),
@@ -94,6 +103,9 @@ class Entity:
             offer=Scope(tuple((target, Method(methods)) for target, methods in document["offer"])),
             categories=document["categories"],
             compact_tickets=document["compact_tickets"],
+            pins_certificates=document["pins_certificates"],
+            is_clockless=document["is_clockless"],
+            raw_key=None if raw_key is None else bytes.fromhex(raw_key),
         )
 
     def as_subscriber(self) -> SubscriberEntity:

@@ -22,7 +22,7 @@ from twoway.tickets import DiffEntry, DiffSet, FullSet, TRLErrorID, TRLQuery, TR
 MAX_N = 64
 """Diff entries that are kept for each requester (RFC 9770 section 6.2). Who has missed more asks for all."""
 MAX_DIFF_BATCH = 16
-"""Diff entries in one answer (RFC 9770 section 6.2.1): 16 hashes fill 600 bytes, which fit into a datagram."""
+"""Diff entries in one answer (RFC 9770 section 6.2.1): 16 hashes fit into a datagram."""
 Party = str
 """An identity URI, or :data:`EVERYBODY`."""
 EVERYBODY: Party = "*"
@@ -113,6 +113,11 @@ class RevocationList:
             self._remember(change)
         return frozenset(concerned)
 
+    @property
+    def parties(self) -> frozenset[Party]:
+        """Everybody whom the list or its history concerns."""
+        return frozenset(self._subsets) | frozenset(self._collections)
+
     def party_of(self, requester: str) -> Party:
         """Return whose subset a requester sees."""
         return EVERYBODY if requester in self.administrators else requester
@@ -189,6 +194,4 @@ class _UpdateCollection:
         batch = min(count, MAX_DIFF_BATCH)
         start = len(self._entries) - count
         eldest = [self._entries[start + place] for place in range(batch)]
-        return DiffSet(
-            tuple(reversed(eldest)), cursor=self._added - 1 - (count - batch), more=count > batch
-        )
+        return DiffSet(tuple(reversed(eldest)), cursor=self._added - 1 - (count - batch), more=count > batch)

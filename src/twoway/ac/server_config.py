@@ -35,7 +35,7 @@ class LimitsSection(Section):
     observations: int = Field(20_000, ge=1)
     """Observations of all requesters together."""
     observations_per_connection: int = Field(4, ge=1)
-    """Observations of one connection: the list of revoked tickets and the keys, each once more by accident."""
+    """Observations of one connection: revoked tickets and keys, each once more by accident."""
     associations: int = Field(10_000, ge=1)
     """Associations of all requesters together."""
 

@@ -1,9 +1,9 @@
 """Whether a requester gets a ticket: RFC 9200 section 5.8 as a pure decision.
 
-Bytes, the proved identity, the picture of the registry and the time come in; a grant or a refusal comes
-out, each with its record for the audit. The steps stand in the order in which they are taken: who asks,
-what is asked, with which key, for what, by which policy; the ticket is made last. No CoAP, no database
-and no clock is touched here.
+A request, the proved identity, the picture of the registry and the time come in; an approval or a refusal
+comes out. The steps stand in the order in which they are taken: who asks, what is asked, with which key, for
+what, by which policy. An approval becomes a ticket when it is given a number, which is the database's to
+give, together with the rows of ticket and audit. No CoAP, no database and no clock is touched here.
 
 The rule that everything rests on: a ticket is bound to the key that the requester proved in the
 handshake on which it asks, never to a key, a name or a ``kid`` that it merely mentions.
@@ -11,18 +11,22 @@ handshake on which it asks, never to a key, a name or a ``kid`` that it merely m
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 
-from twoway.ac.decisions import Answer, AuditEntry, Grant, Outcome, Refusal
-from twoway.ac.directory import Directory
+from twoway.ac.decisions import AuditEntry, Grant, Outcome, Refusal
 from twoway.ac.entity import Entity
+from twoway.ac.picture import Picture
+from twoway.ac.requester import NotAdmitted, Requester, identify
 from twoway.ac.rights import Judgement, judge
+from twoway.ac.tickets import TicketRecord
 from twoway.errors import CallerError
-from twoway.identity import Identity, X509Identity
-from twoway.policy import Circumstances, PolicySet
+from twoway.identity import Identity
+from twoway.pki import Role
+from twoway.policy import Circumstances
 from twoway.tickets import (
     Confirmation,
     ErrorCode,
@@ -36,7 +40,11 @@ from twoway.tickets import (
     TokenResponse,
     UnusableKey,
     ticket_id,
+    token_hash,
 )
+
+_REQUESTING_ROLES = frozenset({Role.SUBSCRIBER, Role.SINK, Role.CACHE})
+"""Who reads from publishers. A publisher and an AC have nothing to ask for."""
 
 _LIFETIME_MINIMUM = timedelta(seconds=1)
 """A response tells the lifetime in whole seconds, and none is not a lifetime."""
@@ -44,102 +52,173 @@ _LIFETIME_MINIMUM = timedelta(seconds=1)
 _EXPIRED = "the requester's certificate has expired"
 
 
+@dataclass(frozen=True)
+class Asking:
+    """What surrounds a request."""
+
+    identity: Identity
+    """Who proved to be on the other end."""
+    host: str
+    """The address that it asks from, as the AC sees it."""
+    now: datetime
+    """Wall-clock time, aware."""
+
+
 class TokenService:
-    """The AC's judgement.
+    """The AC's judgement, on one picture.
 
     Args:
-        issuer: makes the tickets.
-        policies: the rights.
-        ticket_lifetime: the longest life of a ticket, in seconds.
-        sequence: returns a number that is higher than all that it returned before.
+        picture: what is known.
+        entropy: returns that many random bytes.
     """
 
-    def __init__(
-        self, *, issuer: TicketIssuer, policies: PolicySet, ticket_lifetime: int, sequence: Callable[[], int]
-    ) -> None:
-        self._issuer = issuer
-        self._sequence = sequence
-        self._policies = policies
-        self._ticket_lifetime = ticket_lifetime
+    def __init__(self, picture: Picture, *, entropy: Callable[[int], bytes]) -> None:
+        self._picture = picture
+        self._entropy = entropy
 
-    def decide_untrusted(
-        self, payload: bytes, *, requester: Identity, directory: Directory, now: datetime
-    ) -> Answer:
-        """Decide on the payload of a POST to the token endpoint. Raises nothing for what it holds.
-
-        Args:
-            payload: the request in CBOR, as it came.
-            requester: who proved to be on the other end.
-            directory: the registry's current picture.
-            now: wall-clock time, aware.
-        """
+    def decide_untrusted(self, payload: bytes, asking: Asking) -> Approval | Refusal:
+        """Decide on the payload of a POST to the token endpoint. Raises nothing for what it holds."""
         try:
             request = TokenRequest.parse_untrusted(payload)
         except TokenRequestRejected as rejected:
-            return _refusal(rejected, requester, _Asked(), now)
-        return self.decide(request, requester=requester, directory=directory, now=now)
+            return _refusal(rejected, asking, _Asked())
+        return self.decide(request, asking)
 
-    def decide(
-        self, request: TokenRequest, *, requester: Identity, directory: Directory, now: datetime
-    ) -> Answer:
-        """Decide on a request that could be read; see :meth:`decide_untrusted`."""
+    def decide(self, request: TokenRequest, asking: Asking) -> Approval | Refusal:
+        """Decide on a request that could be read."""
         asked = _Asked(request.audience)
         try:
             asked = _Asked(request.audience, request.requested_scope())
-            holder, known = _admit(requester, directory)
-            _check_request(request, holder)
-            publisher = _audience(request, directory)
-            judgement = self._judge(asked.scope, known, publisher, now)
-            ticket = self._issue(judgement.granted, holder, publisher, now, cnonce=request.cnonce)
+            requester = _admit(asking.identity, self._picture)
+            _check_request(request, requester)
+            publisher = _audience(request, self._picture)
+            confirmation = _confirmation(requester, publisher)
+            _check_lifetime(requester, asking.now)
+            judgement = self._judge(asked.scope, requester.entity, publisher, asking)
         except TokenRequestRejected as rejected:
-            return _refusal(rejected, requester, asked, now)
-        return _grant(
-            ticket, request, asked=asked.scope, judgement=judgement, rs_spki=publisher.spki, now=now
+            return _refusal(rejected, asking, asked)
+        return Approval(
+            request=request,
+            asking=asking,
+            asked=asked,
+            requester=requester,
+            publisher=publisher,
+            confirmation=confirmation,
+            judgement=judgement,
+            issuer=self._issuer(asking.now),
+            lifetime_seconds=self._picture.ticket_lifetime,
         )
 
-    def _judge(self, asked: Scope | None, known: Entity, publisher: Entity, now: datetime) -> Judgement:
+    def _judge(self, asked: Scope | None, requester: Entity, publisher: Entity, asking: Asking) -> Judgement:
         """Ask the policies about every part of the request that the publisher offers at all."""
         offered = publisher.offer if asked is None else asked.intersect(publisher.offer)
         if not offered:
             raise TokenRequestRejected(
                 ErrorCode.INVALID_SCOPE, "the publisher offers nothing of the requested scope"
             )
-        judgement = judge(self._policies, known, publisher, offered, Circumstances(now))
+        address = ip_address(asking.host.partition("%")[0])
+        circumstances = Circumstances(asking.now, address=address)
+        judgement = judge(self._picture.policies, requester, publisher, offered, circumstances)
         if not judgement.granted:
             raise _RefusedByPolicy(judgement)
         return judgement
 
-    def _issue(
-        self, scope: Scope, holder: X509Identity, publisher: Entity, now: datetime, *, cnonce: bytes | None
-    ) -> Ticket:
-        """Make the ticket; it never outlives the requester's certificate (RFC 9200 section 5.8.1: the nonce
-        that the publisher handed out is copied into it)."""
+    def _issuer(self, now: datetime) -> TicketIssuer:
+        return TicketIssuer(
+            issuer=self._picture.issuer,
+            private_key=self._picture.signing_keys.signer_at(now).private_key,
+            entropy=self._entropy,
+        )
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A ticket may be issued: everything is decided but its number."""
+
+    request: TokenRequest
+    asking: Asking
+    asked: _Asked
+    requester: Requester
+    publisher: Entity
+    confirmation: Confirmation
+    judgement: Judgement
+    issuer: TicketIssuer
+    lifetime_seconds: int
+
+    def issue(self, number: int) -> tuple[TicketRecord, AuditEntry, Grant]:
+        """Make the ticket with this number, its rows, and the answer that may leave once they are written.
+
+        It never outlives the requester's certificate, and a nonce that the publisher handed out is copied
+        into it (RFC 9200 section 5.8.1).
+
+        Raises:
+            TokenRequestRejected: the scope makes a ticket larger than publishers take.
+        """
         try:
-            ticket = self._issuer.issue(
-                subject=holder.uri,
-                audience=publisher.uri,
-                scope=scope,
-                confirmation=Confirmation.of_key(holder.spki, compact=publisher.compact_tickets),
-                ticket_id=ticket_id(publisher.uri, self._sequence()),
-                now=now,
-                lifetime_seconds=self._ticket_lifetime,
-                not_after=holder.not_after,
-                cnonce=cnonce,
+            ticket = self.issuer.issue(
+                subject=self.requester.uri,
+                audience=self.publisher.uri,
+                scope=self.judgement.granted,
+                confirmation=self.confirmation,
+                ticket_id=ticket_id(self.publisher.uri, number),
+                now=self.asking.now,
+                lifetime_seconds=self.lifetime_seconds,
+                not_after=self.requester.not_after,
+                cnonce=self.request.cnonce,
             )
         except HolderExpired:
             raise TokenRequestRejected(ErrorCode.INVALID_CLIENT, _EXPIRED) from None
-        except UnusableKey:
-            raise TokenRequestRejected(
-                ErrorCode.UNSUPPORTED_POP_KEY, "no ticket can be bound to this kind of key"
-            ) from None
         except CallerError:
             # The one that a requester can cause: the scope makes a ticket larger than publishers take.
             raise TokenRequestRejected(
                 ErrorCode.INVALID_SCOPE, "the scope does not fit into one ticket; ask for fewer resources"
             ) from None
-        if ticket.expires_at - now < _LIFETIME_MINIMUM:
-            raise TokenRequestRejected(ErrorCode.INVALID_CLIENT, _EXPIRED)
-        return ticket
+        grant = Grant(self._response(ticket), self._entry(ticket))
+        return self._record(ticket), grant.entry, grant
+
+    def refuse(self, rejected: TokenRequestRejected) -> Refusal:
+        """Return the refusal for what came up when the ticket was issued."""
+        return _refusal(rejected, self.asking, self.asked)
+
+    def _response(self, ticket: Ticket) -> TokenResponse:
+        """Word the answer; the scope is returned where it differs from what was asked (RFC 9200 5.8.2)."""
+        return TokenResponse(
+            access_token=ticket.encoded,
+            expires_in=int((ticket.expires_at - self.asking.now).total_seconds()),
+            scope=None if ticket.scope == self.asked.scope else ticket.scope.encode(),
+            # The subscriber is to meet this very publisher: any other certified node could pose as it.
+            rs_cnf_spki=self.publisher.spki,
+            ace_profile=Profile.COAP_DTLS if self.request.ace_profile_asked else None,
+        )
+
+    def _record(self, ticket: Ticket) -> TicketRecord:
+        return TicketRecord(
+            ticket_id=ticket.ticket_id,
+            token_hash=token_hash(ticket.encoded),
+            requester=ticket.subject,
+            audience=ticket.audience,
+            holder_key=hashlib.sha256(self.requester.proved.spki).digest(),
+            certificate_sha256=self.requester.certificate_sha256,
+            scope=ticket.scope.encode(),
+            kid=None,
+            issued_at=ticket.issued_at,
+            expires_at=ticket.expires_at,
+        )
+
+    def _entry(self, ticket: Ticket) -> AuditEntry:
+        judgement = self.judgement
+        left_out = f"; left out by policy: {', '.join(judgement.refused_by)}" if judgement.refused_by else ""
+        return AuditEntry(
+            at=self.asking.now,
+            requester=ticket.subject,
+            audience=ticket.audience,
+            requested=None if self.asked.scope is None else str(self.asked.scope),
+            granted=str(ticket.scope),
+            outcome=Outcome.GRANTED,
+            policies=judgement.granted_by,
+            reason=_with_errors(f"granted by policy: {', '.join(judgement.granted_by)}{left_out}", judgement),
+            ticket_id=ticket.ticket_id,
+        )
 
 
 class _RefusedByPolicy(TokenRequestRejected):
@@ -158,40 +237,41 @@ class _Asked:
     scope: Scope | None = None
 
 
-def _admit(requester: Identity, directory: Directory) -> tuple[X509Identity, Entity]:
-    """Find out who asks; the handshake has authenticated them, the registry must know them."""
-    if not isinstance(requester, X509Identity):
-        raise TokenRequestRejected(
-            ErrorCode.UNAUTHORIZED_CLIENT, "a ticket is bound to a certified key; ask with a certificate"
-        )
-    known = directory.requester(requester.uri)
-    if known is None:
-        raise TokenRequestRejected(ErrorCode.INVALID_CLIENT, "the requester is not registered here")
-    if not known.may_ask:
-        raise TokenRequestRejected(ErrorCode.UNAUTHORIZED_CLIENT, f"a {known.role.value} gets no tickets")
-    if known.spki is not None and not hmac.compare_digest(known.spki, requester.spki):
-        # Certified by an authority that we trust, but not as the registry has it: the identity was issued
-        # again since, or behind the ledger's back.
-        raise TokenRequestRejected(ErrorCode.INVALID_CLIENT, "the requester's key is not the registered one")
-    return requester, known
+def _admit(identity: Identity, picture: Picture) -> Requester:
+    """Find out who asks, and whether they may ask for tickets at all."""
+    try:
+        requester = identify(identity, picture.directory)
+    except NotAdmitted as refused:
+        code = ErrorCode.INVALID_CLIENT if refused.is_unknown else ErrorCode.UNAUTHORIZED_CLIENT
+        raise TokenRequestRejected(code, refused.what) from None
+    role = requester.entity.role
+    if role not in _REQUESTING_ROLES:
+        raise TokenRequestRejected(ErrorCode.UNAUTHORIZED_CLIENT, f"a {role.value} gets no tickets")
+    return requester
 
 
-def _check_request(request: TokenRequest, holder: X509Identity) -> None:
+def _check_request(request: TokenRequest, requester: Requester) -> None:
     """Check what the request says about its sender, first of all the key to bind the ticket to."""
-    request.require_holder(holder.spki)
-    if request.client_id not in (None, holder.uri):
+    request.require_holder(requester.proved.spki)
+    if request.client_id not in (None, requester.uri):
         raise TokenRequestRejected(
             ErrorCode.INVALID_CLIENT, "the client_id is not the identity that the handshake proved"
         )
 
 
-def _audience(request: TokenRequest, directory: Directory) -> Entity:
+def _check_lifetime(requester: Requester, now: datetime) -> None:
+    """Check that there is time left for a ticket; a session may outlive its certificate."""
+    if requester.not_after - now < _LIFETIME_MINIMUM:
+        raise TokenRequestRejected(ErrorCode.INVALID_CLIENT, _EXPIRED)
+
+
+def _audience(request: TokenRequest, picture: Picture) -> Entity:
     """Find the publisher that the ticket is for."""
     if request.audience is None:
         raise TokenRequestRejected(
             ErrorCode.INVALID_REQUEST, "the audience is required: a publisher's identity"
         )
-    publisher = directory.publisher(request.audience)
+    publisher = picture.directory.publisher(request.audience)
     if publisher is None:
         # No code of its own exists; nothing can be granted there, which is what invalid_scope says.
         raise TokenRequestRejected(ErrorCode.INVALID_SCOPE, "the audience is not a publisher known here")
@@ -202,48 +282,25 @@ def _audience(request: TokenRequest, directory: Directory) -> Entity:
     return publisher
 
 
-def _grant(
-    ticket: Ticket,
-    request: TokenRequest,
-    *,
-    asked: Scope | None,
-    judgement: Judgement,
-    rs_spki: bytes | None,
-    now: datetime,
-) -> Grant:
-    """Word the answer; the scope is returned where it differs from what was asked (RFC 9200 5.8.2)."""
-    response = TokenResponse(
-        access_token=ticket.encoded,
-        expires_in=int((ticket.expires_at - now).total_seconds()),
-        scope=None if ticket.scope == asked else ticket.scope.encode(),
-        # The subscriber is to meet this very publisher: any other certified node could pose as it.
-        rs_cnf_spki=rs_spki,
-        ace_profile=Profile.COAP_DTLS if request.ace_profile_asked else None,
-    )
-    left_out = f"; left out by policy: {', '.join(judgement.refused_by)}" if judgement.refused_by else ""
-    entry = AuditEntry(
-        at=now,
-        requester=ticket.subject,
-        audience=ticket.audience,
-        requested=None if asked is None else str(asked),
-        granted=str(ticket.scope),
-        outcome=Outcome.GRANTED,
-        policies=judgement.granted_by,
-        reason=_with_errors(f"granted by policy: {', '.join(judgement.granted_by)}{left_out}", judgement),
-        ticket_id=ticket.ticket_id,
-    )
-    return Grant(response, entry)
+def _confirmation(requester: Requester, publisher: Entity) -> Confirmation:
+    """Return what the ticket is bound to: the proved key, in the form that the publisher knows."""
+    try:
+        return Confirmation.of_key(requester.proved.spki, compact=publisher.compact_tickets)
+    except UnusableKey:
+        raise TokenRequestRejected(
+            ErrorCode.UNSUPPORTED_POP_KEY, "no ticket can be bound to this kind of key"
+        ) from None
 
 
-def _refusal(rejected: TokenRequestRejected, requester: Identity, asked: _Asked, now: datetime) -> Refusal:
+def _refusal(rejected: TokenRequestRejected, asking: Asking, asked: _Asked) -> Refusal:
     reason = rejected.error.description or rejected.error.code.label
     policies: tuple[str, ...] = ()
     if isinstance(rejected, _RefusedByPolicy):
         reason = _with_errors(reason, rejected.judgement)
         policies = rejected.judgement.refused_by
     entry = AuditEntry(
-        at=now,
-        requester=requester.uri,
+        at=asking.now,
+        requester=asking.identity.uri,
         audience=asked.audience,
         requested=None if asked.scope is None else str(asked.scope),
         granted=None,

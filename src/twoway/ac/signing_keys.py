@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -28,6 +29,7 @@ from twoway.ac.config import LIFETIME_MAXIMUM_SECONDS
 from twoway.ac.sealing import SealingKey
 from twoway.errors import ConfigurationError
 from twoway.tickets import SigningKey
+from twoway.tickets.key_set import MAX_KEYS
 
 RETIREMENT = timedelta(seconds=LIFETIME_MAXIMUM_SECONDS)
 """How long a key is announced after the next one signs: no ticket lives longer, whatever the configuration
@@ -160,7 +162,7 @@ def plan_rotation(
         entropy: returns that many random bytes.
 
     Raises:
-        ConfigurationError: a rotation is under way.
+        ConfigurationError: a rotation is under way, or too many former keys are announced still.
     """
     rows = sorted(
         stored or [StoredKey(identity_key_id, None, FROM_THE_BEGINNING)], key=lambda row: row.signs_from
@@ -168,15 +170,18 @@ def plan_rotation(
     latest = rows[-1]
     if latest.signs_from > now:
         raise ConfigurationError(
-            f"the key {latest.key_id.hex()} is announced and signs from {latest.signs_from:%Y-%m-%d %H:%M:%S} UTC",
+            f"the key {latest.key_id.hex()} is announced and "
+            f"signs from {latest.signs_from:%Y-%m-%d %H:%M:%S} UTC",
             remedy="wait until then before the next rotation",
         )
     key_id = SigningKey(new_key.public_key()).key_id
     private = new_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     sealed = sealing.seal(_PURPOSE, key_id.hex(), private, entropy=entropy)
-    kept = [
-        row
-        for row, following in zip(rows, rows[1:], strict=False)
-        if now < following.signs_from + RETIREMENT
-    ]
-    return [*kept, latest, StoredKey(key_id, sealed, now + overlap)]
+    kept = [row for row, following in pairwise(rows) if now < following.signs_from + RETIREMENT]
+    plan = [*kept, latest, StoredKey(key_id, sealed, now + overlap)]
+    if len(plan) > MAX_KEYS:
+        raise ConfigurationError(
+            f"{len(plan) - 1} keys are announced, and publishers take {MAX_KEYS}",
+            remedy="wait until tickets of the eldest have expired",
+        )
+    return plan

@@ -125,3 +125,20 @@ audit_cut = Table(
     Column("hash", LargeBinary, nullable=False),
 )
 """Where the audit begins: number and hash of the last row that made room. One row, 0 and zeros at first."""
+
+signing_key = Table(
+    "signing_key",
+    METADATA,
+    Column("key_id", LargeBinary, primary_key=True),
+    Column("sealed", LargeBinary),
+    Column("signs_from", UTCDateTime, nullable=False),
+)
+"""The plan of the keys that sign tickets. None sealed: the key of the AC's identity, which has a file."""
+
+publisher_secret = Table(
+    "publisher_secret",
+    METADATA,
+    Column("publisher", String, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+"""What the AC and a publisher share, sealed."""

@@ -1,0 +1,248 @@
+"""The picture, kept current: files when the operator says so, the database whenever it changes.
+
+It owns how a picture comes about and when another takes its place. A picture is replaced as a whole, after
+all of it could be read: what cannot be taken leaves the one before in force. It must never widen rights by a
+failure, and never end an association.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import Connection
+
+from twoway.ac.config import ACConfig
+from twoway.ac.directory import Directory
+from twoway.ac.grants import read_grants
+from twoway.ac.picture import Picture
+from twoway.ac.registry import Registry
+from twoway.ac.revocation import Party, RevocationChange, RevocationList
+from twoway.ac.sealed_rows import read_signing_keys
+from twoway.ac.sealing import SealingKey
+from twoway.ac.service import TokenService
+from twoway.ac.signing_keys import SigningKeys, StoredKey
+from twoway.ac.storage import Database
+from twoway.ac.tickets import TicketRecord, read_changes, read_revoked
+from twoway.clock import Clock
+from twoway.errors import ConfigurationError
+from twoway.pki import StoredIdentity
+from twoway.policy import LinkedGrant, PolicySet
+from twoway.trace import Trace, TraceEvent, ignore
+
+_FIXED = ("listen", "uri", "database", "control", "audit_rows")
+"""What cannot change while the AC runs: others have been told, or it is open."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the operator's files say, read and checked."""
+
+    config: ACConfig
+    """``ac.toml``."""
+    identity: StoredIdentity
+    """Certificate, key and anchors of the AC."""
+    policies: PolicySet
+    """The policies, without grants."""
+    sealing: SealingKey | None
+    """With what the database's secrets are sealed."""
+
+    @classmethod
+    def load(cls, config: ACConfig, clock: Clock) -> Files:
+        """Read everything that ``config`` names but the ledgers.
+
+        Raises:
+            ConfigurationError: one of them cannot be used.
+        """
+        identity = StoredIdentity.load(config.identity)
+        identity.require_valid_at(clock.now())
+        require_signing_key(identity)
+        sealing = None if config.sealing_key is None else SealingKey.load(config.sealing_key)
+        return cls(config, identity, PolicySet.load(config.policies), sealing)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the database says, of one moment."""
+
+    grants: Sequence[LinkedGrant]
+    keys: Sequence[StoredKey]
+
+    @classmethod
+    def read(cls, connection: Connection) -> _Rows:
+        return cls(read_grants(connection), read_signing_keys(connection))
+
+
+class LivePicture:
+    """What is known now, and how it changes.
+
+    Args:
+        files: what the operator's files say.
+        database: where the rest is.
+        clock: where time comes from.
+        entropy: returns that many random bytes.
+        trace: hears of each new picture.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        database: Database,
+        *,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        trace: Trace = ignore,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._entropy = entropy
+        self._trace = trace
+        self.files = files
+        """What was read last of the operator's files."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after another picture has taken the place of the one before."""
+        self._registry = _registry(files.config, database, trace)
+        self._registry.load()
+        self._rows = database.read(_Rows.read)
+        self.picture = _compose(files, self._rows, self._registry.directory)
+        """What is known now."""
+        self._service = TokenService(self.picture, entropy=entropy)
+
+    async def service(self) -> TokenService:
+        """Return the judgement on what is known now, the ledgers included."""
+        await self._registry.refresh()
+        if self._registry.directory is not self.picture.directory:
+            self._take(_compose(self.files, self._rows, self._registry.directory))
+        return self._service
+
+    async def follow(self) -> None:
+        """Take what the database says now, whoever changed it.
+
+        Raises:
+            StorageError: it could not be read; the picture stays.
+        """
+        await self._registry.follow()
+        rows = await asyncio.to_thread(self._database.read, _Rows.read)
+        try:
+            picture = _compose(self.files, rows, self._registry.directory)
+        except ConfigurationError as error:
+            # A key that this replica cannot open. It goes on with those it has, and says so.
+            self._trace(TraceEvent("picture not taken", "ac", {"reason": str(error)}))
+            return
+        self._rows = rows
+        self._take(picture)
+
+    async def reload(self, config: ACConfig) -> str:
+        """Take the operator's files anew, all of them or none; return a sentence of what was taken.
+
+        Raises:
+            ConfigurationError: one of them cannot be used, or says what cannot change while the AC runs.
+            StorageError: the registry could not be written.
+        """
+        for name in _FIXED:
+            if getattr(config, name) != getattr(self.files.config, name):
+                raise ConfigurationError(
+                    f"the value of {name!r} cannot change while the AC runs", remedy="start the AC anew"
+                )
+        files = await asyncio.to_thread(Files.load, config, self._clock)
+        if files.identity.identity.uri != self.picture.issuer:
+            raise ConfigurationError(
+                "the AC cannot become another one while it runs",
+                where=str(config.identity),
+                remedy="start the AC anew",
+            )
+        _compose(files, self._rows, self._registry.directory)  # whatever else can fail, fails before this
+        registry = _registry(config, self._database, self._trace)
+        await asyncio.to_thread(registry.load)
+        self._registry, self.files = registry, files
+        self._take(_compose(files, self._rows, registry.directory))
+        return f"taken: {len(files.policies.ids)} policies, {len(registry.directory.entities)} identities"
+
+    def _take(self, picture: Picture) -> None:
+        self.picture = picture
+        self._service = TokenService(picture, entropy=self._entropy)
+        self._trace(TraceEvent("picture taken", "ac", {"entities": len(picture.directory.entities)}))
+        self.on_change()
+
+
+class LiveRevocation:
+    """The list of revoked tickets, kept current with the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.revocation = RevocationList()
+        """The list."""
+        listed, changes = database.read(_read_list)
+        self.revocation.load(listed, changes)
+        self._last = changes[-1].number if changes else -1
+
+    async def follow(self) -> frozenset[Party]:
+        """Take the changes since the last time; return whom they concern.
+
+        Raises:
+            StorageError: they could not be read; the next time takes them.
+        """
+        changes = await asyncio.to_thread(
+            self._database.read, lambda connection: read_changes(connection, self._last)
+        )
+        if not changes:
+            return frozenset()
+        if changes[0].number != self._last + 1:
+            # More has happened than is kept: begin anew, and notify everybody.
+            listed, history = await asyncio.to_thread(self._database.read, _read_list)
+            self.revocation.load(listed, history)
+            self._last = history[-1].number
+            return self.revocation.parties
+        self._last = changes[-1].number
+        return self.revocation.apply(changes)
+
+
+def _read_list(connection: Connection) -> tuple[list[TicketRecord], list[RevocationChange]]:
+    return read_revoked(connection), read_changes(connection)
+
+
+def require_signing_key(identity: StoredIdentity) -> ec.EllipticCurvePrivateKey:
+    """Return the AC's key, which signs its tickets until the first rotation: with ES256, hence P-256.
+
+    Raises:
+        ConfigurationError: it is of another kind.
+    """
+    key = identity.private_key
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ConfigurationError(
+            "the AC signs tickets with its key, which has to be P-256",
+            where=str(identity.folder),
+            remedy="issue the AC's identity with --key p-256",
+        )
+    return key
+
+
+def _registry(config: ACConfig, database: Database, trace: Trace) -> Registry:
+    return Registry(
+        database,
+        ledgers=config.ledgers,
+        publishers=config.publishers,
+        subscribers=config.subscribers,
+        places=config.places,
+        trace=trace,
+    )
+
+
+def _compose(files: Files, rows: _Rows, directory: Directory) -> Picture:
+    """Put files and rows together.
+
+    Raises:
+        ConfigurationError: a signing key cannot be opened.
+    """
+    return Picture(
+        issuer=files.identity.identity.uri,
+        directory=directory,
+        policies=files.policies.with_grants(rows.grants),
+        signing_keys=SigningKeys.load(
+            rows.keys, identity_key=require_signing_key(files.identity), sealing=files.sealing
+        ),
+        ticket_lifetime=files.config.ticket_lifetime,
+        administrators=files.config.administrators,
+    )

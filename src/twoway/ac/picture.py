@@ -1,0 +1,27 @@
+"""Everything that decisions read, as one immutable value: replaced as a whole, never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from twoway.ac.directory import Directory
+from twoway.ac.signing_keys import SigningKeys
+from twoway.policy import PolicySet
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the AC knows at one moment."""
+
+    issuer: str
+    """The identity URI of the AC itself."""
+    directory: Directory
+    """Everybody."""
+    policies: PolicySet
+    """The rights, grants by hand included."""
+    signing_keys: SigningKeys = field(repr=False)
+    """With what tickets are signed, and when."""
+    ticket_lifetime: int
+    """The longest life of a ticket, in seconds."""
+    administrators: frozenset[str] = frozenset()
+    """Who sees the whole list of revoked tickets."""

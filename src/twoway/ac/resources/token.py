@@ -1,0 +1,121 @@
+"""``/token``: tickets. The decision is in the database, on the disk, before its answer leaves.
+
+What cannot be written is not answered with a ticket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiocoap import Code, Message
+from aiocoap.resource import Resource
+
+from twoway.ac.audit import AuditLog
+from twoway.ac.decisions import AuditEntry, Grant, Refusal
+from twoway.ac.resources.bodies import body_of
+from twoway.ac.service import Asking, TokenService
+from twoway.ac.tickets import HolderRevoked, TicketRecords
+from twoway.clock import Clock
+from twoway.coap import connection_of, peer_of
+from twoway.errors import StorageError
+from twoway.tickets import CONTENT_FORMAT_ACE, ErrorCode, TokenRequestRejected
+from twoway.trace import Trace, TraceEvent, ignore
+
+_RETRY_SECONDS = 2
+"""When to come back: Max-Age of a 5.03 (RFC 7252 section 5.9.3.4)."""
+
+
+class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
+    """``/token`` (RFC 9200 section 5.8): POST of content format 19, and nothing else.
+
+    Args:
+        service: returns the judgement on what is known now.
+        records: where tickets are written.
+        audit: where refusals are written.
+        clock: where time comes from.
+        pending: requests that may wait for the disk at the same time.
+        request_bytes: the largest request.
+        trace: hears each decision.
+    """
+
+    ct = str(CONTENT_FORMAT_ACE)
+    """Shown in ``.well-known/core``."""
+
+    def __init__(
+        self,
+        service: Callable[[], Awaitable[TokenService]],
+        records: TicketRecords,
+        audit: AuditLog,
+        *,
+        clock: Clock,
+        pending: int,
+        request_bytes: int,
+        trace: Trace = ignore,
+    ) -> None:
+        super().__init__()
+        self._service = service
+        self._records = records
+        self._audit = audit
+        self._clock = clock
+        self._most_pending = pending
+        self._request_bytes = request_bytes
+        self._trace = trace
+        self._pending = 0
+
+    async def render_post(self, request: Message) -> Message:
+        """Answer a request for a ticket: 2.01, an error of RFC 9200 section 5.8.3, or why it was not read.
+
+        Raises:
+            RenderableError: 4.06, 4.13 or 4.15, what :func:`body_of` says.
+        """
+        payload = body_of(request, limit=self._request_bytes)
+        if self._pending >= self._most_pending:
+            return Message(code=Code.SERVICE_UNAVAILABLE, max_age=_RETRY_SECONDS)
+        self._pending += 1
+        try:
+            return await self._answer(payload, request)
+        except StorageError as error:
+            self._trace(TraceEvent("ticket not written", "ac", {"reason": str(error)}))
+            return Message(code=Code.SERVICE_UNAVAILABLE, max_age=_RETRY_SECONDS)
+        finally:
+            self._pending -= 1
+
+    async def _answer(self, payload: bytes, request: Message) -> Message:
+        service = await self._service()
+        asking = Asking(peer_of(request), connection_of(request).remote[0], self._clock.now())
+        decision = service.decide_untrusted(payload, asking)
+        if not isinstance(decision, Refusal):
+            try:
+                grant = await self._records.issue(decision.issue, now=asking.now)
+            except TokenRequestRejected as rejected:
+                decision = decision.refuse(rejected)
+            except HolderRevoked as revoked:
+                # The association is older than the revocation of what it was made with.
+                decision = decision.refuse(TokenRequestRejected(ErrorCode.INVALID_CLIENT, revoked.what))
+            else:
+                self._trace(_event(grant.entry))
+                return _created(grant)
+        await self._audit.record(decision.entry)
+        self._trace(_event(decision.entry))
+        return _refused(decision)
+
+
+def _event(entry: AuditEntry) -> TraceEvent:
+    data = {"requester": entry.requester, "audience": entry.audience, "reason": entry.reason}
+    return TraceEvent(f"ticket {entry.outcome.value}", "ac", data)
+
+
+def _created(grant: Grant) -> Message:
+    return Message(
+        code=Code.CREATED,
+        payload=grant.response.encode(),
+        content_format=CONTENT_FORMAT_ACE,
+        max_age=grant.response.expires_in,
+    )
+
+
+def _refused(refusal: Refusal) -> Message:
+    code, detail = refusal.error.code.response_code
+    return Message(
+        code=Code(code << 5 | detail), payload=refusal.error.encode(), content_format=CONTENT_FORMAT_ACE
+    )
