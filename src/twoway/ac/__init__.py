@@ -16,6 +16,7 @@ It must never answer with a ticket that is not in the audit, nor bind one to a k
 """
 
 from twoway.ac.app import serve
+from twoway.ac.approval import Approval, Asking
 from twoway.ac.audit import AuditLog, read_audit
 from twoway.ac.config import ACConfig, load_config
 from twoway.ac.control import ask as ask_ac
@@ -24,7 +25,7 @@ from twoway.ac.directory import Directory, compile_directory
 from twoway.ac.entity import Entity
 from twoway.ac.picture import Picture
 from twoway.ac.registry import Registry
-from twoway.ac.service import Approval, Asking, TokenService
+from twoway.ac.service import TokenService
 from twoway.ac.storage import Database
 
 __all__ = [

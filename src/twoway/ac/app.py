@@ -114,6 +114,7 @@ class _Server:
             ["token"],
             TokenResource(
                 live.service,
+                database,
                 self._records,
                 audit,
                 clock=clock,

@@ -8,7 +8,7 @@ failure, and never end an association.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,8 +20,9 @@ from twoway.ac.grants import read_grants
 from twoway.ac.picture import Picture
 from twoway.ac.registry import Registry
 from twoway.ac.revocation import Party, RevocationChange, RevocationList
-from twoway.ac.sealed_rows import read_signing_keys
+from twoway.ac.sealed_rows import read_secrets, read_signing_keys
 from twoway.ac.sealing import SealingKey
+from twoway.ac.secrets import open_secrets
 from twoway.ac.service import TokenService
 from twoway.ac.signing_keys import SigningKeys, StoredKey
 from twoway.ac.storage import Database
@@ -69,10 +70,11 @@ class _Rows:
 
     grants: Sequence[LinkedGrant]
     keys: Sequence[StoredKey]
+    secrets: Mapping[str, bytes]
 
     @classmethod
     def read(cls, connection: Connection) -> _Rows:
-        return cls(read_grants(connection), read_signing_keys(connection))
+        return cls(read_grants(connection), read_signing_keys(connection), read_secrets(connection))
 
 
 class LivePicture:
@@ -234,7 +236,7 @@ def _compose(files: Files, rows: _Rows, directory: Directory) -> Picture:
     """Put files and rows together.
 
     Raises:
-        ConfigurationError: a signing key cannot be opened.
+        ConfigurationError: a signing key or a publisher's secret cannot be opened.
     """
     return Picture(
         issuer=files.identity.identity.uri,
@@ -243,6 +245,7 @@ def _compose(files: Files, rows: _Rows, directory: Directory) -> Picture:
         signing_keys=SigningKeys.load(
             rows.keys, identity_key=require_signing_key(files.identity), sealing=files.sealing
         ),
+        secrets=open_secrets(rows.secrets, files.sealing),
         ticket_lifetime=files.config.ticket_lifetime,
         administrators=files.config.administrators,
     )

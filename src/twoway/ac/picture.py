@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from twoway.ac.directory import Directory
 from twoway.ac.signing_keys import SigningKeys
 from twoway.policy import PolicySet
+from twoway.tickets import SharedSecret
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Picture:
     """The rights, grants by hand included."""
     signing_keys: SigningKeys = field(repr=False)
     """With what tickets are signed, and when."""
+    secrets: Mapping[str, SharedSecret] = field(repr=False)
+    """What the AC shares with the publishers that have such, by their identity."""
     ticket_lifetime: int
     """The longest life of a ticket, in seconds."""
     administrators: frozenset[str] = frozenset()

@@ -54,11 +54,15 @@ class Requester:
         return self.proved.not_after if isinstance(self.proved, X509Identity) else NEVER
 
     @property
+    def certificate(self) -> bytes | None:
+        """The certificate that it showed (DER); None if it showed none."""
+        chain = self.proved.chain if isinstance(self.proved, X509Identity) else ()
+        return chain[0] if chain else None
+
+    @property
     def certificate_sha256(self) -> bytes | None:
-        """SHA-256 of the certificate that it showed (DER), 32 bytes; None if it showed none."""
-        if not isinstance(self.proved, X509Identity) or not self.proved.chain:
-            return None
-        return hashlib.sha256(self.proved.chain[0]).digest()
+        """SHA-256 of that certificate, 32 bytes; None if there is none."""
+        return None if self.certificate is None else hashlib.sha256(self.certificate).digest()
 
 
 def identify(identity: Identity, directory: Directory) -> Requester:

@@ -235,6 +235,15 @@ def find_ticket(connection: Connection, token_hash: bytes) -> TicketRecord | Non
     return None if row is None else _record(row)
 
 
+def find_key(connection: Connection, kid: bytes, requester: str, audience: str) -> TicketRecord | None:
+    """Return the newest ticket of a holder at a publisher that is bound to the key called ``kid``."""
+    mine = (_row.requester == requester) & (_row.audience == audience) & (_row.kid == kid)
+    row = connection.execute(
+        select(tables.ticket).where(mine).order_by(_row.ticket_id.desc()).limit(1)
+    ).first()
+    return None if row is None else _record(row)
+
+
 def read_live(connection: Connection, now: datetime) -> list[TicketRecord]:
     """Return the tickets that are neither revoked nor expired, in the order of their issuing."""
     return _select(connection, _row.revoked_at.is_(None) & (_row.expires_at > now))

@@ -5,16 +5,19 @@ What cannot be written is not answered with a ticket.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiocoap import Code, Message
 from aiocoap.resource import Resource
 
+from twoway.ac.approval import Approval, Asking
 from twoway.ac.audit import AuditLog
 from twoway.ac.decisions import AuditEntry, Grant, Refusal
 from twoway.ac.resources.bodies import body_of
-from twoway.ac.service import Asking, TokenService
-from twoway.ac.tickets import HolderRevoked, TicketRecords
+from twoway.ac.service import TokenService
+from twoway.ac.storage import Database
+from twoway.ac.tickets import HolderRevoked, TicketRecords, find_key
 from twoway.clock import Clock
 from twoway.coap import connection_of, peer_of
 from twoway.errors import StorageError
@@ -30,6 +33,7 @@ class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
 
     Args:
         service: returns the judgement on what is known now.
+        database: where earlier tickets are looked up.
         records: where tickets are written.
         audit: where refusals are written.
         clock: where time comes from.
@@ -44,6 +48,7 @@ class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
     def __init__(
         self,
         service: Callable[[], Awaitable[TokenService]],
+        database: Database,
         records: TicketRecords,
         audit: AuditLog,
         *,
@@ -54,6 +59,7 @@ class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
     ) -> None:
         super().__init__()
         self._service = service
+        self._database = database
         self._records = records
         self._audit = audit
         self._clock = clock
@@ -83,7 +89,7 @@ class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
     async def _answer(self, payload: bytes, request: Message) -> Message:
         service = await self._service()
         asking = Asking(peer_of(request), connection_of(request).remote[0], self._clock.now())
-        decision = service.decide_untrusted(payload, asking)
+        decision = await self._decide(service, payload, asking)
         if not isinstance(decision, Refusal):
             try:
                 grant = await self._records.issue(decision.issue, now=asking.now)
@@ -98,6 +104,18 @@ class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
         await self._audit.record(decision.entry)
         self._trace(_event(decision.entry))
         return _refused(decision)
+
+    async def _decide(self, service: TokenService, payload: bytes, asking: Asking) -> Approval | Refusal:
+        request = service.read_untrusted(payload, asking)
+        if isinstance(request, Refusal):
+            return request
+        named = service.named_key(request, asking)
+        earlier = None
+        if named is not None:
+            earlier = await asyncio.to_thread(
+                self._database.read, lambda connection: find_key(connection, *named)
+            )
+        return service.decide(request, asking, earlier=earlier)
 
 
 def _event(entry: AuditEntry) -> TraceEvent:
