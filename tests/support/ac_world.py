@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -20,7 +20,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from small_pki import BOTH, CLIENT_AUTH, NOW, Credential, SmallPKI, rsa_key, small_pki
 
-from twoway.ac import Asking, Directory, Grant, Picture, Refusal, TokenService, compile_directory
+from twoway.ac import (
+    Asking,
+    Directory,
+    Grant,
+    Picture,
+    Refusal,
+    Surroundings,
+    TicketRecord,
+    TokenService,
+    compile_directory,
+)
 from twoway.ac.config import PublisherSection, ResourceSection
 from twoway.ac.signing_keys import SigningKeys
 from twoway.identity import Identity, identity_uri
@@ -30,6 +40,7 @@ from twoway.tickets import (
     Confirmation,
     Method,
     Scope,
+    SharedSecret,
     Ticket,
     TicketVerifier,
     TokenRequest,
@@ -88,6 +99,8 @@ class ACWorld:
     """Certified by the same CA, but in no ledger."""
     ledger: Path
     policies: Path
+    records: dict[bytes, TicketRecord] = field(default_factory=dict)
+    """The rows of the tickets that were issued, by ``kid`` where there is one, else by ``cti``."""
 
     @classmethod
     def make(cls, folder: Path, *, policies: str = POLICIES) -> ACWorld:
@@ -154,7 +167,13 @@ class ACWorld:
         """The picture that ledger and tables give, with more lines if there are any."""
         return compile_directory([*read_ledger(self.ledger), *extra], self.sections)
 
-    def picture(self, *, directory: Directory | None = None, ticket_lifetime: int = 600) -> Picture:
+    def picture(
+        self,
+        *,
+        directory: Directory | None = None,
+        ticket_lifetime: int = 600,
+        secrets: Mapping[str, SharedSecret] | None = None,
+    ) -> Picture:
         """What the AC knows: the registry and the real policies."""
         assert isinstance(self.ac.private_key, ec.EllipticCurvePrivateKey)
         return Picture(
@@ -162,7 +181,9 @@ class ACWorld:
             directory=directory or self.directory(),
             policies=PolicySet.load(self.policies),
             signing_keys=SigningKeys.of_identity(self.ac.private_key),
+            secrets=secrets or {},
             ticket_lifetime=ticket_lifetime,
+            surroundings=Surroundings(),
         )
 
     def decide(
@@ -179,14 +200,20 @@ class ACWorld:
         """Ask the service, and issue what it approves of with the next number."""
         payload = request if isinstance(request, bytes) else request.encode()
         picture = picture or self.picture(directory=directory, ticket_lifetime=ticket_lifetime)
-        service = TokenService(picture, entropy=os.urandom)
-        decision = service.decide_untrusted(payload, Asking(requester, host, now))
+        service, asking = TokenService(picture, entropy=os.urandom), Asking(requester, host, now)
+        parsed = service.read_untrusted(payload, asking)
+        if isinstance(parsed, Refusal):
+            return parsed
+        named = service.named_key(parsed, asking)
+        earlier = None if named is None else self.records.get(named.kid)
+        decision = service.decide(parsed, asking, earlier=earlier)
         if isinstance(decision, Refusal):
             return decision
         try:
-            _record, _entry, grant = decision.issue(next(_NUMBERS))
+            record, _entry, grant = decision.issue(next(_NUMBERS))
         except TokenRequestRejected as rejected:
             return decision.refuse(rejected)
+        self.records[record.kid or record.ticket_id] = record
         return grant
 
     def verify(self, token: bytes, *, audience: str = METER, now: datetime = NOW) -> Ticket:

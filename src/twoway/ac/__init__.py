@@ -3,10 +3,13 @@
     config, server_config                what ac.toml may say
     directory -> registry                who exists, from the operator's file and the CA's ledgers
     entity, atlas                        somebody, and what follows from where they belong
-    requester, rights, service           whether a requester gets a ticket; pure
+    surroundings, rights                 region and purpose; who may do what, by the policies
+    requester, binding, service          who asks, with which key, and whether they get a ticket; pure
+    approval, decisions                  what becomes of it: the ticket and its rows, or a refusal; pure
     introspection, revocation            what holds of a ticket, and which are revoked; pure
-    signing_keys, sealing                the keys of tickets and their rotation; seals on what is stored
+    signing_keys, sealing, secrets       the keys of tickets, their rotation, and what is stored sealed
     rate                                 how often one requester may ask
+    inquiry, expectations                the same questions asked by people, and what they expect
     storage                              the database: SQLite or PostgreSQL
     tickets, grants, audit, sealed_rows  its rows: on the disk before an answer leaves
     generation, picture, live            what decisions read, and how it is kept current
@@ -17,16 +20,21 @@ It must never answer with a ticket that is not in the audit, nor bind one to a k
 
 from twoway.ac.app import serve
 from twoway.ac.approval import Approval, Asking
-from twoway.ac.audit import AuditLog, read_audit
+from twoway.ac.audit import AuditLog, ChainEnd, export_audit, read_audit, reading_audit, verify_audit
 from twoway.ac.config import ACConfig, load_config
 from twoway.ac.control import ask as ask_ac
 from twoway.ac.decisions import AuditEntry, Grant, Outcome, Refusal
 from twoway.ac.directory import Directory, compile_directory
 from twoway.ac.entity import Entity
+from twoway.ac.expectations import compare, load_expectations, parse_time
+from twoway.ac.inquiry import Inquiry, InquiryDesk
 from twoway.ac.picture import Picture
 from twoway.ac.registry import Registry
+from twoway.ac.revocation import RevocationChange, RevocationList
 from twoway.ac.service import TokenService
-from twoway.ac.storage import Database
+from twoway.ac.storage import Database, DatabaseAddress, parse_address
+from twoway.ac.surroundings import Surroundings
+from twoway.ac.tickets import HolderRevoked, TicketRecord, TicketRecords
 
 __all__ = [
     "ACConfig",
@@ -34,18 +42,35 @@ __all__ = [
     "Asking",
     "AuditEntry",
     "AuditLog",
+    "ChainEnd",
     "Database",
+    "DatabaseAddress",
     "Directory",
     "Entity",
     "Grant",
+    "HolderRevoked",
+    "Inquiry",
+    "InquiryDesk",
     "Outcome",
     "Picture",
     "Refusal",
     "Registry",
+    "RevocationChange",
+    "RevocationList",
+    "Surroundings",
+    "TicketRecord",
+    "TicketRecords",
     "TokenService",
     "ask_ac",
+    "compare",
     "compile_directory",
+    "export_audit",
     "load_config",
+    "load_expectations",
+    "parse_address",
+    "parse_time",
     "read_audit",
+    "reading_audit",
     "serve",
+    "verify_audit",
 ]

@@ -1,8 +1,8 @@
 """What a ticket is bound to: the key that the requester proved, or one that the AC makes for it. Pure.
 
 It owns the answer to ``req_cnf`` (RFC 9201 section 3.1, RFC 9202 sections 3.2.1, 3.3.1 and 4), for each
-kind of publisher. It must never bind a ticket to a key that the requester merely mentions, nor to one that was
-made for somebody else.
+kind of publisher. It must never bind a ticket to a key that the requester merely mentions, nor to one that
+was made for somebody else.
 
     req_cnf in the request          the publisher                         the ticket is bound to
     a key, or a certificate         has a certificate                     that key, if it was proved

@@ -26,6 +26,7 @@ from twoway.ac.secrets import open_secrets
 from twoway.ac.service import TokenService
 from twoway.ac.signing_keys import SigningKeys, StoredKey
 from twoway.ac.storage import Database
+from twoway.ac.surroundings import Surroundings
 from twoway.ac.tickets import TicketRecord, read_changes, read_revoked
 from twoway.clock import Clock
 from twoway.errors import ConfigurationError
@@ -47,6 +48,8 @@ class Files:
     """Certificate, key and anchors of the AC."""
     policies: PolicySet
     """The policies, without grants."""
+    surroundings: Surroundings
+    """The regions of addresses."""
     sealing: SealingKey | None
     """With what the database's secrets are sealed."""
 
@@ -61,7 +64,9 @@ class Files:
         identity.require_valid_at(clock.now())
         require_signing_key(identity)
         sealing = None if config.sealing_key is None else SealingKey.load(config.sealing_key)
-        return cls(config, identity, PolicySet.load(config.policies), sealing)
+        return cls(
+            config, identity, PolicySet.load(config.policies), Surroundings.load(config.regions), sealing
+        )
 
 
 @dataclass(frozen=True)
@@ -247,5 +252,6 @@ def _compose(files: Files, rows: _Rows, directory: Directory) -> Picture:
         ),
         secrets=open_secrets(rows.secrets, files.sealing),
         ticket_lifetime=files.config.ticket_lifetime,
+        surroundings=files.surroundings,
         administrators=files.config.administrators,
     )

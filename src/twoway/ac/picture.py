@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from twoway.ac.directory import Directory
 from twoway.ac.signing_keys import SigningKeys
+from twoway.ac.surroundings import Surroundings
 from twoway.policy import PolicySet
 from twoway.tickets import SharedSecret
 
@@ -27,5 +28,7 @@ class Picture:
     """What the AC shares with the publishers that have such, by their identity."""
     ticket_lifetime: int
     """The longest life of a ticket, in seconds."""
+    surroundings: Surroundings
+    """How the circumstances of a question follow from what the AC sees of it."""
     administrators: frozenset[str] = frozenset()
     """Who sees the whole list of revoked tickets."""

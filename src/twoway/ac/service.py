@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 from typing import NamedTuple
 
 from twoway.ac.approval import EXPIRED, Approval, Asked, Asking, RefusedByPolicy, refusal
@@ -25,8 +24,6 @@ from twoway.ac.requester import NotAdmitted, Requester, identify
 from twoway.ac.rights import Judgement, judge
 from twoway.ac.tickets import TicketRecord
 from twoway.identity import Identity
-from twoway.pki import Role
-from twoway.policy import Circumstances
 from twoway.tickets import (
     ErrorCode,
     KeyReference,
@@ -35,9 +32,6 @@ from twoway.tickets import (
     TokenRequest,
     TokenRequestRejected,
 )
-
-_REQUESTING_ROLES = frozenset({Role.SUBSCRIBER, Role.SINK, Role.CACHE})
-"""Who reads from publishers. A publisher and an AC have nothing to ask for."""
 
 _LIFETIME_MINIMUM = timedelta(seconds=1)
 """A response tells the lifetime in whole seconds, and none is not a lifetime."""
@@ -134,8 +128,7 @@ class TokenService:
             raise TokenRequestRejected(
                 ErrorCode.INVALID_SCOPE, "the publisher offers nothing of the requested scope"
             )
-        address = ip_address(asking.host.partition("%")[0])
-        circumstances = Circumstances(asking.now, address=address)
+        circumstances = self._picture.surroundings.circumstances(asking.now, address=asking.host)
         judgement = judge(self._picture.policies, requester, publisher, offered, circumstances)
         if not judgement.granted:
             raise RefusedByPolicy(judgement)
@@ -156,9 +149,10 @@ def _admit(identity: Identity, picture: Picture) -> Requester:
     except NotAdmitted as refused:
         code = ErrorCode.INVALID_CLIENT if refused.is_unknown else ErrorCode.UNAUTHORIZED_CLIENT
         raise TokenRequestRejected(code, refused.what) from None
-    role = requester.entity.role
-    if role not in _REQUESTING_ROLES:
-        raise TokenRequestRejected(ErrorCode.UNAUTHORIZED_CLIENT, f"a {role.value} gets no tickets")
+    if not requester.entity.may_ask:
+        raise TokenRequestRejected(
+            ErrorCode.UNAUTHORIZED_CLIENT, f"a {requester.entity.role.value} gets no tickets"
+        )
     return requester
 
 
