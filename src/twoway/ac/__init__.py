@@ -35,6 +35,7 @@ from twoway.ac.service import TokenService
 from twoway.ac.storage import Database, DatabaseAddress, parse_address
 from twoway.ac.surroundings import Surroundings
 from twoway.ac.tickets import HolderRevoked, TicketRecord, TicketRecords
+from twoway.ac.upkeep import add_secret, drop_secret, rotate_key
 
 __all__ = [
     "ACConfig",
@@ -61,9 +62,11 @@ __all__ = [
     "TicketRecord",
     "TicketRecords",
     "TokenService",
+    "add_secret",
     "ask_ac",
     "compare",
     "compile_directory",
+    "drop_secret",
     "export_audit",
     "load_config",
     "load_expectations",
@@ -71,6 +74,7 @@ __all__ = [
     "parse_time",
     "read_audit",
     "reading_audit",
+    "rotate_key",
     "serve",
     "verify_audit",
 ]

@@ -63,7 +63,7 @@ async def serve(
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as open_things:
-        files = Files.load(config, clock)
+        files = Files.load(config, clock=clock, entropy=entropy)
         database = Database(config.database)
         open_things.callback(database.close)
         live = LivePicture(files, database, clock=clock, entropy=entropy, trace=trace)

@@ -21,7 +21,7 @@ from twoway.ac.picture import Picture
 from twoway.ac.registry import Registry
 from twoway.ac.revocation import Party, RevocationChange, RevocationList
 from twoway.ac.sealed_rows import read_secrets, read_signing_keys
-from twoway.ac.sealing import SealingKey
+from twoway.ac.sealing import SealingKey, require_sealing_key
 from twoway.ac.secrets import open_secrets
 from twoway.ac.service import TokenService
 from twoway.ac.signing_keys import SigningKeys, StoredKey
@@ -54,7 +54,7 @@ class Files:
     """With what the database's secrets are sealed."""
 
     @classmethod
-    def load(cls, config: ACConfig, clock: Clock) -> Files:
+    def load(cls, config: ACConfig, *, clock: Clock, entropy: Callable[[int], bytes]) -> Files:
         """Read everything that ``config`` names but the ledgers.
 
         Raises:
@@ -63,7 +63,8 @@ class Files:
         identity = StoredIdentity.load(config.identity)
         identity.require_valid_at(clock.now())
         require_signing_key(identity)
-        sealing = None if config.sealing_key is None else SealingKey.load(config.sealing_key)
+        named = config.sealing_key
+        sealing = None if named is None else require_sealing_key(named, entropy=entropy)
         return cls(
             config, identity, PolicySet.load(config.policies), Surroundings.load(config.regions), sealing
         )
@@ -153,7 +154,7 @@ class LivePicture:
                 raise ConfigurationError(
                     f"the value of {name!r} cannot change while the AC runs", remedy="start the AC anew"
                 )
-        files = await asyncio.to_thread(Files.load, config, self._clock)
+        files = await asyncio.to_thread(lambda: Files.load(config, clock=self._clock, entropy=self._entropy))
         if files.identity.identity.uri != self.picture.issuer:
             raise ConfigurationError(
                 "the AC cannot become another one while it runs",

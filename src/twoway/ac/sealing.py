@@ -90,6 +90,24 @@ class SealingKey:
             ) from None
 
 
+def require_sealing_key(path: Path | None, *, entropy: Callable[[int], bytes]) -> SealingKey:
+    """Return the key in the file that ``sealing_key`` names; a file that is not there is made.
+
+    Raises:
+        ConfigurationError: no file is named, or it holds no key.
+        StorageError: the disk refuses.
+    """
+    if path is None:
+        raise ConfigurationError(
+            "no key to seal secrets with is configured",
+            where="ac.toml",
+            remedy='name a file, for instance sealing_key = "sealing.key"; it is made',
+        )
+    if not path.exists():
+        make_sealing_key(path, entropy=entropy)
+    return SealingKey.load(path)
+
+
 def make_sealing_key(path: Path, *, entropy: Callable[[int], bytes]) -> None:
     """Write a new key to ``path``, 0600.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from twoway.cli import access, authority, demo, reading, servers
+from twoway.cli import access, authority, demo, reading, servers, upkeep
 from twoway.cli.console import complain, package_version
 from twoway.errors import TwowayError
 
@@ -28,6 +28,9 @@ servers.ac.command("grant")(access.grant)
 servers.ac.command("revoke")(access.revoke)
 servers.ac.command("list")(access.list_grants)
 servers.ac.add_typer(access.policy, name="policy")
+servers.ac.command("reload")(upkeep.reload)
+servers.ac.command("rotate")(upkeep.rotate)
+servers.ac.add_typer(upkeep.secret, name="secret")
 app.add_typer(servers.publisher, name="publisher")
 app.add_typer(servers.sink, name="sink")
 app.command("get")(reading.get)

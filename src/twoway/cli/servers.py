@@ -30,15 +30,18 @@ AsJSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 @ac.command("serve")
 def serve_ac(config: Config, verbose: Verbose = False, as_json: EventsAsJSON = False) -> None:
-    """Issue tickets by policy until Ctrl-C. Prints `ready URI` when it listens.
+    """Issue tickets by policy until Ctrl-C. Prints `ready URI` when it listens. SIGHUP is `twoway ac reload`.
 
     Example:  [bold]twoway ac serve ac.toml[/bold]
     """
     settings = twoway.ac.load_config(config)
     run_until_signalled(
-        lambda ready, trace: twoway.ac.serve(settings, ready=ready, trace=trace),
+        lambda ready, trace: twoway.ac.serve(
+            settings, ready=ready, reread=lambda: twoway.ac.load_config(config), trace=trace
+        ),
         verbose=verbose,
         as_json=as_json,
+        hung_up=lambda: twoway.ac.ask_ac(settings.control, "reload"),
     )
 
 
