@@ -9,9 +9,11 @@
     introspection, revocation            what holds of a ticket, and which are revoked; pure
     signing_keys, sealing, secrets       the keys of tickets, their rotation, and what is stored sealed
     rate                                 how often one requester may ask
-    inquiry, expectations                the same questions asked by people, and what they expect
+    inquiry, expectations, granting      the same questions asked by people, what they expect, grants by hand
+    upkeep                               what operators do to keys and secrets while the AC runs
     storage                              the database: SQLite or PostgreSQL
-    tickets, grants, audit, sealed_rows  its rows: on the disk before an answer leaves
+    tickets, revocation_changes, grants, its rows: on the disk before an answer leaves
+    audit, sealed_rows
     generation, picture, live            what decisions read, and how it is kept current
     resources, control, app              the endpoints over coaps, a socket for commands, everything wired
 
@@ -27,7 +29,8 @@ from twoway.ac.decisions import AuditEntry, Grant, Outcome, Refusal
 from twoway.ac.directory import Directory, compile_directory
 from twoway.ac.entity import Entity
 from twoway.ac.expectations import compare, load_expectations, parse_time
-from twoway.ac.inquiry import Inquiry, InquiryDesk
+from twoway.ac.granting import GrantBook
+from twoway.ac.inquiry import Inquiry, InquiryDesk, resource_target
 from twoway.ac.picture import Picture
 from twoway.ac.registry import Registry
 from twoway.ac.revocation import RevocationChange, RevocationList
@@ -49,6 +52,7 @@ __all__ = [
     "Directory",
     "Entity",
     "Grant",
+    "GrantBook",
     "HolderRevoked",
     "Inquiry",
     "InquiryDesk",
@@ -74,6 +78,7 @@ __all__ = [
     "parse_time",
     "read_audit",
     "reading_audit",
+    "resource_target",
     "rotate_key",
     "serve",
     "verify_audit",

@@ -20,6 +20,7 @@ from twoway.ac.grants import read_grants
 from twoway.ac.picture import Picture
 from twoway.ac.registry import Registry
 from twoway.ac.revocation import Party, RevocationChange, RevocationList
+from twoway.ac.revocation_changes import read_changes
 from twoway.ac.sealed_rows import read_secrets, read_signing_keys
 from twoway.ac.sealing import SealingKey, require_sealing_key
 from twoway.ac.secrets import open_secrets
@@ -27,7 +28,7 @@ from twoway.ac.service import TokenService
 from twoway.ac.signing_keys import SigningKeys, StoredKey
 from twoway.ac.storage import Database
 from twoway.ac.surroundings import Surroundings
-from twoway.ac.tickets import TicketRecord, read_changes, read_revoked
+from twoway.ac.tickets import TicketRecord, read_revoked
 from twoway.clock import Clock
 from twoway.errors import ConfigurationError
 from twoway.pki import StoredIdentity

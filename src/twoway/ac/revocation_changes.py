@@ -9,39 +9,17 @@ and cursors (RFC 9770 section 6.2) rest on that.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from twoway.ac import generation
+from twoway.ac.revocation import EVERYBODY, RevocationChange
 from twoway.ac.storage import tables
 
 HISTORY_ROWS = 10_000
 """Changes of the list that are kept for diff queries. Who has missed more asks for the whole list."""
-EVERYBODY = "*"
-"""Whom every change of the list concerns. No identity is written like this."""
 
 _change = tables.revocation_change.c
-
-
-@dataclass(frozen=True)
-class RevocationChange:
-    """One change of the list of revoked tickets."""
-
-    number: int
-    """Changes before this one."""
-    added: bool
-    """Whether the ticket came onto the list; else it has expired and left it."""
-    token_hash: bytes
-    """Which ticket."""
-    requester: str
-    """Its holder."""
-    audience: str
-    """Its publisher."""
-    requester_number: int
-    """Changes before this one that concerned the holder, as the holder or the audience of a ticket."""
-    audience_number: int
-    """The same of the audience."""
 
 
 def read_changes(connection: Connection, after: int = -1) -> list[RevocationChange]:
