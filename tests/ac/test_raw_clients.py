@@ -1,4 +1,4 @@
-"""Clients without certificates (RFC 9202 section 3.2): registered by their raw public key, and nothing else."""
+"""Clients without certificates (RFC 9202 section 3.2): registered by raw public key, and by nothing else."""
 
 from __future__ import annotations
 

@@ -212,7 +212,9 @@ class TestManyProcesses:
             history.add(ticket(str(number)))
         found = RevocationList()
         found.apply([history.changes[0], history.changes[3]])
-        assert diff(found, METER, 0, 0) == LOST
+        for cursor in (0, 1):
+            assert diff(found, METER, 0, cursor) == LOST
+        assert diff(found, METER, 0, 2).entries
         assert found.last_index(METER) == 3
 
 
