@@ -102,7 +102,13 @@ class Deployment:
         return f'certificate = "pinned/{name}.pem"\n' if pinned.exists() else ""
 
     def publisher_toml(
-        self, name: str, *, interval: float = 0.1, token_uri: str | None = None, trusted_ac: str = "ac"
+        self,
+        name: str,
+        *,
+        interval: float = 0.1,
+        token_uri: str | None = None,
+        trusted_ac: str = "ac",
+        follow: bool = True,
     ) -> Path:
         """Write the configuration of a publisher; "host" is the one that has only a pre-shared key."""
         if name == "host":
@@ -115,6 +121,7 @@ class Deployment:
             head = f'identity = "identities/{name}"\ndefault_subscribers = ["{identity_uri("sink")}"]\n'
             certificate = f"identities/{trusted_ac}/cert.pem"
             authority = f'[ac]\nuri = "{token_uri or self.token_uri}"\ncertificate = "{certificate}"\n'
+            authority += "" if follow else "follow = false\n"
         port = self.ports.setdefault(name, 0)
         resources = "".join(
             f'[[resource]]\npath = "/{path}"\nsource = "csv"\nfile = "count.csv"\nname = "{path}"\n'
@@ -126,11 +133,19 @@ class Deployment:
         return path
 
     async def start_publisher(
-        self, name: str, *, interval: float = 0.1, token_uri: str | None = None, trusted_ac: str = "ac"
+        self,
+        name: str,
+        *,
+        interval: float = 0.1,
+        token_uri: str | None = None,
+        trusted_ac: str = "ac",
+        follow: bool = True,
     ) -> str:
         """Start a publisher, on the port that it had before if it had one, and return its URI."""
         config = publisher.load_config(
-            self.publisher_toml(name, interval=interval, token_uri=token_uri, trusted_ac=trusted_ac)
+            self.publisher_toml(
+                name, interval=interval, token_uri=token_uri, trusted_ac=trusted_ac, follow=follow
+            )
         )
         return await self._start(
             name, lambda ready: publisher.serve(config, ready=ready, trace=self.events.append)
