@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -160,6 +161,15 @@ class TestWithATicket:
         access.upload_untrusted(ac.ticket(reader, seconds=60), reader, now=NOW)
         access.require_access(reader, READ_POWER, Method.GET, now=NOW + 59 * SECOND)
         assert refusal(access, reader, at=NOW + 60 * SECOND).reason is AccessReason.NO_TICKET
+
+    def test_a_resumed_session_has_no_more_rights_than_its_ticket_has_left(self):
+        """T19. After an abbreviated handshake the peer is as it was, without its certificates."""
+        ac, reader = IssuingAC(), peer("reader")
+        access = access_control(ac)
+        access.upload_untrusted(ac.ticket(reader, seconds=60), reader, now=NOW)
+        resumed = replace(reader, chain=())
+        access.require_access(resumed, READ_POWER, Method.GET, now=NOW + 59 * SECOND)
+        assert refusal(access, resumed, at=NOW + 60 * SECOND).reason is AccessReason.NO_TICKET
 
     def test_it_counts_no_longer_than_the_certificate_of_its_holder(self):
         ac, long_lived = IssuingAC(), peer("reader", days=30)
