@@ -14,6 +14,7 @@ from resuming import LIFETIME, SECRET, WAYS, Meeting, is_resumed, server_resumpt
 from small_pki import NOW, small_pki
 
 from twoway.dtls import HandshakeKind, Resumption, SessionTickets, suites
+from twoway.dtls.abbreviated import make_ticket
 from twoway.dtls.handshaking import Handshaking
 from twoway.dtls.messages.handshake import HandshakeType, parse_fragments_untrusted
 from twoway.dtls.record import ContentType
@@ -173,7 +174,7 @@ def test_nothing_is_asked_for_or_given_unless_configured():
 
 def test_a_session_without_resumption_in_the_configuration_is_the_callers_mistake():
     first = Meeting()
-    with pytest.raises(CallerError):
+    with pytest.raises(CallerError, match="does not resume sessions; set its resumption"):
         first.again(client=client_config())
 
 
@@ -211,17 +212,22 @@ def test_a_hint_does_not_lengthen_the_clients_session():
 
 
 @pytest.mark.parametrize(
-    "deadline",
-    [lambda peer: NOW / 0, lambda peer: NOW, lambda peer: NOW.replace(tzinfo=None, year=2027)],
+    ("deadline", "why"),
+    [
+        (lambda peer: NOW / 0, "could not be found out"),
+        (lambda peer: NOW, "would end before it begins"),
+        (lambda peer: NOW.replace(tzinfo=None, year=2027), "naive time"),
+    ],
     ids=["raises", "passed", "naive"],
 )
 @each_way
-def test_a_deadline_that_fails_or_has_passed_leaves_no_session_to_resume(by, deadline):
+def test_a_deadline_that_fails_or_has_passed_leaves_no_session_to_resume(by, deadline, why):
     first = Meeting(by)
     server = replace(first.server, resumption=server_resumption(by, deadline=deadline))
     pair = first.anew(server=server).connect()
     held = pair.client.association.session
     assert pair.server.association._held is None
+    assert why in pair.server.traced("session declined")[0].data["why"]
     assert (held is None) == (by == "ticket")
     assert held is None or not is_resumed(first.again(server=server, held=held))
 
@@ -346,3 +352,29 @@ def test_a_ticket_that_would_not_fit_a_datagram_is_left_at_home(by):
     assert is_resumed(pair) == (by == "id")
     if by == "ticket":
         assert "would not fit" in pair.client.traced("session declined")[0].data["why"]
+
+
+def test_a_hello_fills_its_datagram_to_the_last_byte_before_the_ticket_is_left_at_home():
+    first = Meeting("ticket")
+    size = len(first.again().connect().sent[2].data)
+    exact = first.again(client=replace(first.client, mtu_bytes=size))
+    assert is_resumed(exact)
+    assert len(exact.sent[2].data) == size
+    assert not is_resumed(first.again(client=replace(first.client, mtu_bytes=size - 1)))
+
+
+def test_a_client_that_has_no_session_names_none():
+    """RFC 5246 section 7.4.1.2: the session ID is empty, whether it would take a session or not."""
+    for pair in (Pair().connect(), Meeting("ticket").pair, Meeting("id").pair):
+        assert pair.client.handshake._hello.session_id == b""
+
+
+def test_a_ticket_in_its_last_second_has_a_lifetime_of_one():
+    """RFC 5077 section 3.3: 0 would leave it open for how long the ticket is good."""
+    first = Meeting("ticket")
+    end = first.held.session.not_after
+    lifetimes = [
+        make_ticket(first.server.resumption, first.held.session, end - timedelta(seconds=left), bytes)
+        for left in (0.5, 1, 2, 60.9)
+    ]
+    assert [message.lifetime_hint for message in lifetimes] == [1, 1, 2, 60]

@@ -38,6 +38,7 @@ from twoway.dtls import (
     SessionTickets,
     suites,
 )
+from twoway.dtls.cbc import EncryptThenMAC, MACThenEncrypt
 from twoway.dtls.messages.handshake import HandshakeType
 from twoway.dtls.messages.hello import ExtensionType
 from twoway.dtls.messages.tickets import NewSessionTicket
@@ -89,6 +90,18 @@ def test_the_callers_deadline_is_asked_for_again(by):
         pair = first.again(server=replace(first.server, resumption=resumption))
         assert not is_resumed(pair)
         assert "deadline" in (why := pair.server.traced("session declined")[0].data["why"]) or "ended" in why
+
+
+@each_way
+def test_the_callers_deadline_is_asked_about_the_identity_that_was_proved(by):
+    asked = []
+    first = Meeting(by)
+    deadline = replace(first.server.resumption, deadline=asked.append)
+    first.server = replace(first.server, resumption=deadline)
+    first.held = first.anew().connect().client.association.session
+    assert asked == [small_pki().subscriber.identity], "when the session begins"
+    assert is_resumed(first.again())
+    assert asked == [small_pki().subscriber.identity] * 2, "and when it is to be resumed"
 
 
 @each_way
@@ -225,18 +238,31 @@ def legacy(meeting: Meeting, **changes: object) -> None:
     )
 
 
+def protections(pair: Pair) -> set[type]:
+    """How both sides protect the records of epoch 1, in both directions."""
+    return {
+        type(end._epochs[1]._protection)
+        for side in (pair.client, pair.server)
+        for end in (side.association._sender, side.association._receiver)
+    }
+
+
 @each_way
 def test_encrypt_then_mac_is_resumed_as_it_was_negotiated(by):
     first = Meeting(by)
     legacy(first)
     with_it = first.anew().connect().client.association.session
     assert with_it.session.encrypt_then_mac
-    assert is_resumed(first.again(held=with_it))
+    resumed = first.again(held=with_it)
+    assert is_resumed(resumed)
+    assert protections(resumed) == {EncryptThenMAC}, "it protects the records again"
     bare = rogue_client(**client_hello(extensions=without(ExtensionType.ENCRYPT_THEN_MAC)))
     pair = first.anew(client_handshake=bare).connect()
     without_it = pair.client.association.session
     assert not without_it.session.encrypt_then_mac
-    assert is_resumed(first.again(held=without_it, client_handshake=bare))
+    resumed = first.again(held=without_it, client_handshake=bare)
+    assert is_resumed(resumed)
+    assert protections(resumed) == {MACThenEncrypt}
     assert_full_because(first.again(held=without_it), "encrypt-then-MAC is offered otherwise")
     assert_full_because(
         first.again(held=with_it, client_handshake=bare), "encrypt-then-MAC is offered otherwise"
@@ -345,6 +371,19 @@ def test_a_server_without_tickets_does_not_use_the_session_id_beside_one_either(
     first = Meeting("id")
     hello = client_hello(extensions=with_extension(ExtensionType.SESSION_TICKET, b"a ticket"))
     assert not is_resumed(first.again(client_handshake=rogue_client(**hello)))
+
+
+def test_a_session_id_names_nothing_to_a_server_that_has_tickets_alone():
+    first = Meeting("id")
+    pair = first.again(server=replace(first.server, resumption=server_resumption("ticket")))
+    assert not is_resumed(pair)
+    assert not pair.server.traced("session declined"), "nothing that it could have known"
+
+
+def test_a_hello_that_names_no_session_has_none_declined():
+    server = Meeting("either").pair.server
+    assert not server.traced("session declined")
+    assert server.counters["sessions declined"] == 0
 
 
 def test_a_replayed_hello_with_a_ticket_from_elsewhere_gets_a_request_for_a_cookie():
