@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from dtls_pair import (
@@ -32,14 +33,14 @@ from twoway.errors import CallerError, ConfigurationError
 
 def test_a_certificate_without_anchors_and_anchors_without_a_certificate_are_refused():
     pki = small_pki()
-    with pytest.raises(ConfigurationError, match="belong together"):
+    with pytest.raises(ConfigurationError, match="belong together; give both or neither"):
         DTLSConfig(certificate=certificate_of(pki.subscriber))
     with pytest.raises(ConfigurationError, match="belong together"):
         DTLSConfig(trust=pki.trust, psk=PSKCredential(b"name", bytes(16)))
 
 
 def test_without_any_credential_there_is_nothing_to_speak_with():
-    with pytest.raises(ConfigurationError, match="no credential"):
+    with pytest.raises(ConfigurationError, match="no credential; give a certificate or a pre-shared key"):
         DTLSConfig()
 
 
@@ -64,6 +65,8 @@ def test_values_that_contradict_each_other_are_refused(changes):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
+        ({"mtu_bytes": MIN_MTU_BYTES - 1}, "between 64 and 16384"),
+        ({"mtu_bytes": MAX_MTU_BYTES + 1}, "between 64 and 16384"),
         ({"record_size_limit": 0}, "between 64 and 16384"),
         ({"record_size_limit": 63}, "between 64 and 16384"),
         ({"record_size_limit": 2**14 + 1}, "between 64 and 16384"),
@@ -74,7 +77,7 @@ def test_values_that_contradict_each_other_are_refused(changes):
         ({"groups": ()}, "at least one group and one signature scheme"),
         ({"signature_schemes": ()}, "at least one group and one signature scheme"),
         ({"suites": ()}, "no cipher suite is left"),
-        ({"suites": suites.LEGACY_2013_SUITES}, "the legacy profile alone"),
+        ({"suites": suites.LEGACY_2013_SUITES}, "the legacy profile alone; see Legacy2013Profile"),
         ({"suites": (*suites.DEFAULT_SUITES, suites.RSA_AES_128_CBC_SHA)}, "the legacy profile alone"),
     ],
     ids=str,
@@ -142,9 +145,26 @@ def test_a_suite_that_needs_more_than_the_mtu_is_refused_with_the_number(suite, 
     """Both headers of 25 bytes, an IV and a block of padding of 16 each, the MAC, and a byte to carry."""
     pki = small_pki()
     made = {"certificate": certificate_of(pki.publisher_rsa), "trust": pki.trust, "suites": (suite,)}
-    with pytest.raises(ConfigurationError, match=f"the MTU is {needed - 1} bytes, and .* at least {needed}"):
+    too_small = f"the MTU is {needed - 1} bytes, and .* at least {needed}; configure a larger one"
+    with pytest.raises(ConfigurationError, match=too_small):
         Legacy2013Profile(**made, mtu_bytes=needed - 1)
     Legacy2013Profile(**made, mtu_bytes=needed)
+
+
+@pytest.mark.parametrize("make", [psk_client_config, psk_server_config])
+def test_the_mtu_has_room_for_the_suites_of_either_role(make):
+    config = make(suites=(suites.ECDHE_PSK_AES_128_CBC_SHA256,), mtu_bytes=90)
+    with pytest.raises(ConfigurationError, match="at least 90"):
+        replace(config, mtu_bytes=89)
+
+
+def test_values_at_their_bounds_are_taken():
+    for bounds in (
+        {"mtu_bytes": MIN_MTU_BYTES, "record_size_limit": 64, "max_fragment_length": 512},
+        {"mtu_bytes": MAX_MTU_BYTES, "record_size_limit": 2**14, "max_fragment_length": 4096},
+    ):
+        config = client_config(**bounds)
+        assert {name: getattr(config, name) for name in bounds} == bounds
 
 
 def test_suites_are_those_that_the_credentials_can_serve():
