@@ -121,6 +121,13 @@ def test_a_hello_that_claims_to_be_large_is_dropped():
     )
 
 
+def test_a_hello_as_large_as_the_bound_is_put_together():
+    bare = replace(HELLO, extensions={0xFFFE: b""})
+    largest = replace(HELLO, extensions={0xFFFE: bytes(MAX_HELLO_BYTES - len(bare.encode()))})
+    assert len(largest.encode()) == MAX_HELLO_BYTES
+    assert isinstance(judged(gate(), pieces(largest, 100))[-1], HelloVerify)
+
+
 def test_unfinished_hellos_do_not_wait_for_ever():
     the_gate = gate()
     for number in range(10):
@@ -172,6 +179,26 @@ def test_the_oldest_goes_first():
         judged(the_gate, pieces(size=30)[:1], address=b"%d" % number)
     assert b"0" not in the_gate._bench._places
     assert b"1" in the_gate._bench._places
+
+
+def test_who_begins_anew_on_a_full_bench_puts_nobody_out_but_itself():
+    the_gate = gate()
+    addresses = [b"%d" % number for number in range(MAX_UNFINISHED_HELLOS)]
+    for address in addresses:
+        judged(the_gate, pieces(size=30)[:1], address=address)
+    anew = replace(HELLO, random=bytes(32))
+    judged(the_gate, pieces(anew, 30)[:1], address=addresses[5])
+    assert set(the_gate._bench._places) == set(addresses)
+
+
+def test_who_begins_anew_is_the_youngest_again():
+    """Else the places behind it would be kept for as long as its own."""
+    the_gate = gate()
+    for number in range(3):
+        judged(the_gate, pieces()[:1], address=b"%d" % number, now=0.0)
+    judged(the_gate, pieces(replace(HELLO, random=bytes(32)))[:1], address=b"0", now=100.0)
+    judged(the_gate, pieces()[:1], now=HELLO_LIFE + 1)
+    assert list(the_gate._bench._places) == [b"0", ADDRESS]
 
 
 def test_pieces_of_two_addresses_never_mix():

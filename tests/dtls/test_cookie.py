@@ -14,8 +14,16 @@ from dtls_rogue import client_hello, rogue_client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twoway.dtls import AcceptedHello, AlertDescription, Association, HelloGate, HelloUnfinished
+from twoway.dtls import (
+    AcceptedHello,
+    AlertDescription,
+    Association,
+    HelloGate,
+    HelloUnfinished,
+    may_be_client_hello,
+)
 from twoway.dtls.client import MAX_VERIFY_REQUESTS
+from twoway.dtls.cookie import MAX_HELLO_MESSAGE_SEQ, MAX_HELLO_SEQUENCE
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
 from twoway.dtls.messages.hello import ClientHello, HelloVerifyRequest
 from twoway.dtls.record import DTLS_1_0, DTLS_1_2, MAX_SEQUENCE, Record, encode_record
@@ -151,6 +159,15 @@ def test_a_cookie_lives_one_to_two_intervals_whatever_else_happens(made_at, traf
     assert not alive_at(made_at + 10 * INTERVAL)
 
 
+def test_the_first_interval_begins_with_the_first_datagram_whatever_the_clock_says():
+    the_gate, opened_at = gate(), 10.3 * INTERVAL
+    answers = [
+        the_gate.receive_untrusted(datagram(HELLO), ADDRESS, opened_at + share * INTERVAL)
+        for share in (0.0, 0.99, 1.01)
+    ]
+    assert answers[0] == answers[1] != answers[2]
+
+
 def test_the_secrets_do_change():
     the_gate = gate()
     cookies = {cookie_for(the_gate, now=now) for now in (0.0, 61.0, 122.0, 1000.0)}
@@ -191,10 +208,37 @@ def test_a_fragment_that_would_be_a_hello_by_itself_is_none():
         encode_record(22, DTLS_1_0, 0, 0, HandshakeMessage(HandshakeType.CLIENT_HELLO, 0, b"").encode()),
         encode_record(22, 0x0303, 0, 0, datagram(HELLO)[13:]),
         encode_record(21, DTLS_1_2, 0, 0, b"\x02\x28"),
+        encode_record(22, DTLS_1_0, 0, 0, b""),
+        encode_record(22, DTLS_1_0, 0, 0, datagram(HELLO)[13:24]),
+        encode_record(22, DTLS_1_0, 0, 0, datagram(HELLO)[13:24] + b"\xff" + HELLO.encode()),
     ],
 )
 def test_what_is_no_whole_hello_is_dropped_without_an_answer(dropped):
     assert gate().receive_untrusted(dropped, ADDRESS, 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("message_seq", "sequence", "is_answered"),
+    [
+        (MAX_HELLO_MESSAGE_SEQ, MAX_HELLO_SEQUENCE, True),
+        (MAX_HELLO_MESSAGE_SEQ + 1, 0, False),
+        (0, MAX_HELLO_SEQUENCE + 1, False),
+    ],
+)
+def test_a_hello_whose_numbers_are_used_up_gets_no_answer(message_seq, sequence, is_answered):
+    hello = datagram(HELLO, message_seq=message_seq, sequence=sequence)
+    assert (gate().receive_untrusted(hello, ADDRESS, 0.0) is not None) is is_answered
+
+
+def test_at_a_glance_a_hello_and_any_fragment_of_it_may_be_one_and_nothing_else():
+    hello = datagram(HELLO)
+    fragment = HandshakeMessage(HandshakeType.CLIENT_HELLO, 3, HELLO.encode()).fragment(5, 10)
+    for may_be in (hello, hello[:14], encode_record(22, DTLS_1_2, 0, 9, fragment)):
+        assert may_be_client_hello(may_be)
+    for at, value in ((0, 21), (0, 23), (3, 1), (4, 1), (13, HandshakeType.FINISHED), (13, 0)):
+        assert not may_be_client_hello(hello[:at] + bytes([value]) + hello[at + 1 :])
+    for length in range(14):
+        assert not may_be_client_hello(hello[:length])
 
 
 @given(st.binary(max_size=200), st.binary(max_size=20))
