@@ -130,6 +130,13 @@ def test_the_longest_plaintext_passes_and_the_overhead_is_never_exceeded(digest,
 
 @HASHES
 @ORDERS
+def test_the_longest_plaintext_passes_with_the_longest_padding(digest, encrypt_then_mac):
+    fragment = fragment_of(digest, encrypt_then_mac, bytes(MAX_PLAINTEXT_BYTES), blocks_more=15)
+    assert opened(digest, encrypt_then_mac, fragment) == bytes(MAX_PLAINTEXT_BYTES)
+
+
+@HASHES
+@ORDERS
 def test_every_record_has_an_iv_of_its_own_from_the_entropy_that_was_handed_in(digest, encrypt_then_mac):
     writer = protection(digest, encrypt_then_mac, IV, IV[::-1])
     assert [writer.seal(NUMBER, PREFIX, b"data")[:16] for _ in range(2)] == [IV, IV[::-1]]

@@ -105,6 +105,11 @@ def test_whatever_is_wrapped_and_padded_is_unwrapped_again(content, kind, zeros)
     assert unwrap_untrusted(wrap(kind, content) + bytes(zeros)) == (kind, content)
 
 
+@pytest.mark.parametrize("kind", range(1, 256))
+def test_padding_is_of_zeros_alone(kind):
+    assert unwrap_untrusted(bytes([kind, kind, 0])) == (kind, bytes([kind]))
+
+
 @pytest.mark.parametrize("zeros", [0, 1, 100])
 def test_a_record_of_nothing_but_padding_is_refused(zeros):
     with pytest.raises(RecordRejected, match="no content type"):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from dtls_pair import Pair
+from dtls_wires import duplicate
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twoway.dtls.epochs import ReadEpoch
+from twoway.dtls.protection import RecordRejected
 from twoway.dtls.record import DTLS_1_2, MAX_SEQUENCE, Record
 from twoway.dtls.replay import WINDOW_RECORDS, RecentRecords, ReplayWindow
 
@@ -100,3 +104,16 @@ def test_so_many_unprotected_records_are_remembered_and_no_more():
     assert recent.repeats(unprotected(0)), "the first is still known"
     assert not recent.repeats(unprotected(WINDOW_RECORDS))
     assert not recent.repeats(unprotected(0)), "the next one has pushed it out"
+
+
+def test_an_epoch_without_keys_takes_each_record_once():
+    epoch = ReadEpoch(None)
+    assert epoch.open_untrusted(unprotected(7)) == (22, b"hello", False)
+    with pytest.raises(RecordRejected, match="replayed"):
+        epoch.open_untrusted(unprotected(7))
+    assert epoch.open_untrusted(unprotected(6)), "it has no window of numbers"
+
+
+def test_a_record_of_a_handshake_that_comes_twice_is_dropped_as_such():
+    pair = Pair(wire=duplicate(3)).connect()
+    assert pair.client.counters["dropped: replayed"] == len(pair.sent[3].records)
