@@ -31,7 +31,16 @@ def flight_of(*sizes: int | None) -> Flight:
 
 @pytest.mark.parametrize(
     "sizes",
-    [(0,), (0, 0, 0), (40,), (90, 900, 330, 14, 0), (900, 33, 74, None, 12), (None, 12), (2000, None)],
+    [
+        (0,),
+        (0, 0, 0),
+        (40,),
+        (90, 900, 330, 14, 0),
+        (900, 33, 74, None, 12),
+        (None, 12),
+        (None, 90),
+        (2000, None),
+    ],
 )
 def test_at_every_mtu_datagrams_fit_and_hold_exactly_the_flight(sizes):
     flight = flight_of(*sizes)
@@ -63,6 +72,18 @@ def unpacked(datagrams):
 
 def test_a_flight_that_fits_travels_as_one_datagram():
     assert len(list(flight_of(90, 330, 14, 0).pack(1200, OVERHEAD))) == 1
+
+
+def test_a_message_that_fits_the_rest_of_a_datagram_to_the_byte_is_put_into_it():
+    flight, size = flight_of(20, 10), 2 * (HEADER_BYTES + 12) + 30
+    assert [len(pieces) for pieces in flight.pack(size, OVERHEAD)] == [2]
+    assert [len(pieces) for pieces in flight.pack(size - 1, OVERHEAD)] == [1, 1]
+
+
+def test_the_end_of_a_message_is_put_into_the_rest_of_a_datagram_however_short_it_is():
+    """The peer's limit cuts the message; of 32 bytes a beginning must be, but not an end."""
+    flight, size = flight_of(60), 2 * (HEADER_BYTES + 12) + 60
+    assert [len(pieces) for pieces in flight.pack(size, OVERHEAD, limit_bytes=12 + 50)] == [2]
 
 
 @pytest.mark.parametrize("mtu", [MIN_MTU_BYTES, 200, 256, 400, 576, 1200, 1400])

@@ -27,6 +27,17 @@ def test_two_sides_agree(group):
     )
 
 
+def test_a_certificates_key_lies_in_the_group_of_its_curve_or_in_none_of_ours():
+    curves = {
+        ec.SECP256R1(): NamedGroup.SECP256R1,
+        ec.SECP384R1(): NamedGroup.SECP384R1,
+        ec.SECP521R1(): None,
+    }
+    for curve, group in curves.items():
+        assert NamedGroup.of(ec.generate_private_key(curve).public_key()) is group
+    assert NamedGroup.of(small_pki().publisher_rsa.private_key.public_key()) is None
+
+
 @pytest.mark.parametrize("group", list(NamedGroup))
 def test_every_handshake_has_keys_of_its_own(group):
     assert EphemeralKey(group).point != EphemeralKey(group).point
