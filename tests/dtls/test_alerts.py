@@ -98,6 +98,7 @@ def test_close_notify_is_answered_and_ends_both_sides(kind, sender):
     pair.run()
     assert len(pair.sent) == sent + 2
     assert (speaker.closed.by, speaker.closed.alert) == (ClosedBy.US, AlertDescription.CLOSE_NOTIFY)
+    assert speaker.closed.reason == "closed"
     assert (receiver.closed.by, receiver.closed.alert) == (ClosedBy.PEER, AlertDescription.CLOSE_NOTIFY)
     for side in (speaker, receiver):
         assert side.closed.established

@@ -87,3 +87,9 @@ def test_a_full_handshake_takes_six_flights():
     assert [datagram.to_server for datagram in pair.sent] == [True, False, True, False, True, False] or len(
         pair.sent
     ) <= 10
+
+
+def test_what_is_traced_says_whose_it_is():
+    pair = Pair().connect()
+    assert {event.source for event in pair.client.trace} == {"client"}
+    assert {event.source for event in pair.server.trace} == {"server"}

@@ -115,6 +115,25 @@ def test_the_caller_may_say_which_id_to_use():
     assert pair.works()
 
 
+def test_the_caller_of_a_server_may_say_which_id_to_use():
+    ours, theirs = configs("psk")
+    config = replace(theirs, connection_id_bytes=3)
+    pair = Pair(replace(ours, connection_id_bytes=0), config)
+    pair.wire = lambda sent: [] if sent.to_server and sent.number else [(0.0, sent.data)]
+    pair.start()
+    pair.run(until=0.1)
+    accepted = pair.gate.receive_untrusted(pair.sent[-1].data, b"client", pair.now)
+    pair.server.association = Association.server(
+        config, accepted, entropy=pair.entropy, wall_clock=lambda: NOW, connection_id=b"abc", path=HOME
+    )
+    pair.server.association.start(pair.now)
+    pair.wire = everything
+    pair.run()
+    assert pair.server.association.connection_id == b"abc"
+    assert pair.works()
+    assert pair.sent[-2].data[11:14] == b"abc", "the client writes it into its records"
+
+
 @pytest.mark.parametrize(("size", "given"), [(3, b"ab"), (3, b"abcd"), (0, b"a"), (None, b"a"), (None, b"")])
 def test_an_id_of_another_length_than_configured_is_the_callers_error(size, given):
     config = replace(configs("psk")[0], connection_id_bytes=size)

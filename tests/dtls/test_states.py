@@ -37,6 +37,11 @@ def test_the_watched_handshakes_reach_every_state():
         assert reached == set(states)
 
 
+def name_of(kind: int) -> str:
+    known = kind in HandshakeType.__members__.values()
+    return HandshakeType(kind).label if known else f"a message of type {kind}"
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_state_refuses_every_message_that_it_does_not_take(scenario):
     """All 256 types in each state that the handshake comes through, before the message that is due there."""
@@ -52,6 +57,7 @@ def test_every_state_refuses_every_message_that_it_does_not_take(scenario):
             with pytest.raises(HandshakeFailure) as refusal:
                 type(handshake).__mro__[1].receive_untrusted(handshake, message)
             assert refusal.value.alert is UNEXPECTED, (role, state, kind)
+            assert f"the peer sent {name_of(kind)} while" in str(refusal.value)
             assert (handshake.state, handshake._transcript, handshake._peer) == (state, transcript, peer)
 
     assert play(scenarios()[scenario], probe).works()
