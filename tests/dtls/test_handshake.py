@@ -8,7 +8,9 @@ from small_pki import small_pki
 
 from twoway.dtls import CertificateCredential, HandshakeKind, KeyExchange, SignatureScheme, suites
 from twoway.dtls.groups import DEFAULT_GROUPS
+from twoway.dtls.record import DTLS_1_0, DTLS_1_2
 from twoway.dtls.signatures import sign
+from twoway.dtls.states import ClientState
 from twoway.identity import PSKIdentity
 
 SERVERS = {KeyExchange.ECDHE_ECDSA: "publisher_p256", KeyExchange.ECDHE_RSA: "publisher_rsa"}
@@ -93,3 +95,19 @@ def test_what_is_traced_says_whose_it_is():
     pair = Pair().connect()
     assert {event.source for event in pair.client.trace} == {"client"}
     assert {event.source for event in pair.server.trace} == {"server"}
+
+
+def test_records_say_dtls_1_0_until_the_version_is_negotiated():
+    """RFC 6347 section 4.2.1: hellos and the request for a cookie, so that no peer stumbles over them."""
+    pair = Pair().connect()
+    assert {record.version for sent in pair.sent[:3] for record in sent.records} == {DTLS_1_0}
+    assert {record.version for sent in pair.sent[3:] for record in sent.records} == {DTLS_1_2}
+
+
+def test_an_association_has_a_state_from_its_start_to_its_end():
+    pair = Pair()
+    assert pair.client.association.state is None
+    pair.start()
+    assert pair.client.association.state is ClientState.SERVER_HELLO
+    pair.run()
+    assert pair.client.association.state is ClientState.CONNECTED

@@ -7,11 +7,18 @@ from dataclasses import replace
 import pytest
 from dtls_cases import KINDS, configs, pair_of
 from dtls_pair import LATENCY, Pair, client_config, server_config
+from dtls_wires import lose
 from small_pki import small_pki
 
 from twoway.dtls import RFC6347, RFC7925, CertificateCredential, ClosedBy, Retransmission, SignatureRequest
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType, parse_fragments_untrusted
-from twoway.dtls.record import DTLS_1_2, ContentType, encode_record, split_datagram_untrusted
+from twoway.dtls.record import (
+    DTLS_1_2,
+    MAX_SEQUENCE,
+    ContentType,
+    encode_record,
+    split_datagram_untrusted,
+)
 from twoway.dtls.signatures import SignatureScheme, sign
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
@@ -147,6 +154,10 @@ def test_a_client_that_lacks_a_part_of_flight_6_asks_for_it_with_its_finished_al
     pair.wire = wire
     pair.connect()
     assert resent(pair) == {"client reminders sent": 1, "server flights resent": 1}
+    assert [event.data["why"] for event in pair.client.traced("reminder sent")] == ["no answer in time"]
+    assert [event.data["why"] for event in pair.server.traced("flight resent")] == [
+        "the peer repeated its flight"
+    ]
     assert pair.now < 1.2
     (asking,) = sent_since(pair, flight_6[0], to_server=True)
     assert len(asking) == 13 + 24 + 12 + 12
@@ -168,6 +179,27 @@ def test_a_client_that_lacks_a_part_of_flight_4_leaves_it_to_the_server(kind):
     pair = pair_of(kind, wire, mtu_bytes=64).connect()
     assert lost
     assert resent(pair) == {"server flights resent": 1}
+
+
+@EVERY_KIND
+def test_a_server_whose_flight_4_was_lost_repeats_it_when_the_hello_is_repeated(kind):
+    pair = pair_with(kind, RFC6347, PATIENT, mtu_bytes=4000)
+    pair.wire = lose(3)
+    pair.connect()
+    assert resent(pair) == {"client flights resent": 1, "server flights resent": 1}
+    (event,) = pair.server.traced("flight resent")
+    assert event.data["why"] == "the peer repeated its flight"
+
+
+def test_a_flight_for_which_no_number_is_left_is_not_repeated():
+    pair = pair_with("psk", RFC6347, PATIENT)
+    pair.wire = lose(3)
+    pair.start()
+    pair.run(until=0.5)
+    pair.server.association._sender._epochs[0].sequence = MAX_SEQUENCE + 1
+    pair.run(until=1.5)
+    assert pair.server.counters["dropped: flight without a number to resend it under"] == 1
+    assert not pair.server.traced("flight resent")
 
 
 @EVERY_KIND

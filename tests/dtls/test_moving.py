@@ -85,6 +85,18 @@ def test_protected_records_carry_the_id_that_their_receiver_asked_for(client, se
         assert len(pair.client.association.connection_id) in (client, server)
 
 
+@pytest.mark.parametrize("rrc", [True, False])
+def test_a_trace_tells_which_ids_were_agreed_upon(rrc):
+    pair = moved(rrc=rrc)
+    connection_id = pair.server.association.connection_id.hex()
+    agreed = {"ours": "", "peers": connection_id, "rrc": rrc}
+    for side, ids in (
+        (pair.client, agreed),
+        (pair.server, {**agreed, "ours": connection_id, "peers": ""}),
+    ):
+        assert [event.data for event in side.traced("connection IDs agreed upon")] == [ids]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_handshake_can_have_ids(kind):
     pair = pair_with(4, 20, kind).connect()

@@ -90,6 +90,7 @@ def test_the_callers_deadline_is_asked_for_again(by):
         pair = first.again(server=replace(first.server, resumption=resumption))
         assert not is_resumed(pair)
         assert "deadline" in (why := pair.server.traced("session declined")[0].data["why"]) or "ended" in why
+        assert pair.server.counters["sessions declined"] == 2, "the one that was named, and a new one"
 
 
 @each_way
