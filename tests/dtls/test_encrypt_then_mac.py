@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from dtls_cases import assert_never_connected, assert_refused, run
+from dtls_cases import assert_never_connected, assert_refused, protections, run
 from dtls_pair import Pair, client_config, psk_client_config, psk_server_config, server_config
 from dtls_rogue import client_hello, rogue_client, rogue_server, server_hello, with_extension, without
 from dtls_worlds import ANONYMOUS_ALONE, kinds, legacy, rsa_transport_configs
 from small_pki import small_pki
 
 from twoway.dtls import AlertDescription, DTLSConfig, HandshakeKind, suites
+from twoway.dtls.cbc import EncryptThenMAC, MACThenEncrypt
 from twoway.dtls.messages.hello import ExtensionType
 
 ETM = ExtensionType.ENCRYPT_THEN_MAC
@@ -32,8 +33,10 @@ LEGACY_PAIRS = {
 
 
 def has_encrypt_then_mac(pair: Pair) -> bool:
+    """Whether both sides agreed upon it and protect all records so."""
     sides = [side.handshake._has_encrypt_then_mac for side in (pair.client, pair.server)]
     assert sides[0] is sides[1]
+    assert protections(pair) == {EncryptThenMAC if sides[0] else MACThenEncrypt}
     return sides[0]
 
 

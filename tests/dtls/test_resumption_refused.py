@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from dtls_cases import assert_never_connected, assert_refused, run, say_protected
+from dtls_cases import assert_never_connected, assert_refused, protections, run, say_protected
 from dtls_pair import PSK, PSK_NAME, Pair, certificate_of, client_config, psk_client_config, server_config
 from dtls_rogue import (
     changed,
@@ -237,15 +237,6 @@ def legacy(meeting: Meeting, **changes: object) -> None:
         )
         for config in (client, server)
     )
-
-
-def protections(pair: Pair) -> set[type]:
-    """How both sides protect the records of epoch 1, in both directions."""
-    return {
-        type(end._epochs[1]._protection)
-        for side in (pair.client, pair.server)
-        for end in (side.association._sender, side.association._receiver)
-    }
 
 
 @each_way

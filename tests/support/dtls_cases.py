@@ -103,6 +103,17 @@ def assert_never_connected(pair: Pair) -> None:
         assert side.closed.reason
 
 
+def protections(pair: Pair) -> set[type]:
+    """How both sides protect the records of epoch 1, in both directions."""
+    ends = [
+        end
+        for side in (pair.client.association, pair.server.association)
+        if side is not None
+        for end in (side._sender, side._receiver)
+    ]
+    return {type(end._epochs[1]._protection) for end in ends}
+
+
 def say_protected(side: Side, kind: int, plaintext: bytes) -> None:
     """A side sends an authentic record of any kind, as its keys and numbers stand."""
     assert side.association is not None
