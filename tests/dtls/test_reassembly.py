@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from dtls_pair import Pair
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from twoway.dtls.reassembly import (
     Fate,
     Reassembler,
 )
+from twoway.dtls.record import DTLS_1_2, encode_record
 
 BODY = bytes(range(200))
 
@@ -120,6 +122,15 @@ def test_a_message_that_claims_to_be_huge_is_dropped_before_anything_is_kept(len
     reassembler = Reassembler(0)
     assert reassembler.add(Fragment(11, length, 0, 0, b"x")) is Fate.DROPPED
     assert reassembler._assemblies == {}
+
+
+def test_what_is_beyond_the_bounds_is_counted():
+    pair = Pair()
+    pair.start()
+    header = bytes([11]) + (MAX_MESSAGE_BYTES + 1).to_bytes(3, "big") + bytes(7) + b"\x01"
+    for sequence in range(3):
+        pair.deliver(encode_record(22, DTLS_1_2, 0, sequence, header + b"x"), to_server=False)
+    assert pair.client.counters["dropped: handshake fragment beyond the bounds"] == 3
 
 
 def test_the_largest_message_that_is_taken_is_delivered():
