@@ -45,6 +45,12 @@ def signature(request: SignatureRequest, key) -> bytes:
     return sign(key, SignatureScheme(request.scheme), request.data)
 
 
+@ROLES
+def test_a_request_says_whose_key_is_asked_for(role):
+    pair = pair_without_key(role)
+    assert asked(pair, role).credential is side_of(pair, role).association._config.certificate
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 1.5, 5.0, 20.0])
 @ROLES
 def test_a_key_may_take_its_time(role, seconds):
