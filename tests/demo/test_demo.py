@@ -14,7 +14,7 @@ from held_demo import HeldDemo
 
 from twoway.clock import SystemClock
 from twoway.demo import STEPS, StepFailed, deployment, perform, stage
-from twoway.demo.steps import Step, expect
+from twoway.demo.play import Step, expect
 from twoway.errors import ConfigurationError
 
 pytestmark = pytest.mark.timeout(240)

@@ -7,10 +7,8 @@ the names.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,11 +16,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from twoway.errors import ConfigurationError, NetworkError
+from twoway.demo.ground import HOST, free_ports, require_empty, write_private
+from twoway.errors import ConfigurationError
 from twoway.identity import identity_uri
 from twoway.pki import CertificateAuthority, KeyKind, Role
 
-HOST: Final = "127.0.0.1"
 OWN_HOSTS: Final = (HOST, "localhost")
 REGION: Final = "zurich"
 WRONG_REGION: Final = "vienna"
@@ -126,7 +124,7 @@ class Deployment:
     def write_description(self) -> Path:
         """Write ``demo.json``; whoever sees the file sees all of it."""
         path = self.folder / "demo.json"
-        _write_private(path.with_suffix(".part"), json.dumps(self.describe(), indent=2) + "\n")
+        write_private(path.with_suffix(".part"), json.dumps(self.describe(), indent=2) + "\n")
         path.with_suffix(".part").replace(path)
         return path
 
@@ -140,8 +138,8 @@ def deploy(folder: Path, *, now: datetime) -> Deployment:
         NetworkError: there are no free ports.
     """
     _require_sources()
-    _require_empty(folder)
-    ports = _free_ports(4)
+    require_empty(folder)
+    ports = free_ports(4)
     deployment = Deployment(
         folder=folder,
         ac_port=ports[0],
@@ -154,7 +152,7 @@ def deploy(folder: Path, *, now: datetime) -> Deployment:
     policies = folder / "policies"
     policies.mkdir()
     (policies / "readings.cedar").write_text(_POLICIES)
-    _write_private(folder / "psk-sink.hex", deployment.psk.hex() + "\n")
+    write_private(folder / "psk-sink.hex", deployment.psk.hex() + "\n")
     deployment.config("ac").write_text(_ac_toml(deployment))
     deployment.config("meter").write_text(_meter_toml(deployment))
     deployment.config("water").write_text(_water_toml(deployment))
@@ -297,37 +295,3 @@ def _require_sources() -> None:
             f"the demonstration's publishers need {' and '.join(missing)}",
             remedy="run: pip install 'twoway[demo]'",
         )
-
-
-def _require_empty(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        is_empty = not any(folder.iterdir())
-    except OSError as error:
-        raise ConfigurationError(f"it cannot be used ({error.strerror})", where=str(folder)) from None
-    if not is_empty:
-        raise ConfigurationError(
-            "there is something in it already", where=str(folder), remedy="name a new or an empty folder"
-        )
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that are free at this moment; all are held until the last is found."""
-    probes = []
-    try:
-        for _ in range(count):
-            probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            probes.append(probe)
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    except OSError as error:
-        raise NetworkError(f"no free UDP port ({error.strerror})", where=HOST) from None
-    finally:
-        for probe in probes:
-            probe.close()
-
-
-def _write_private(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)

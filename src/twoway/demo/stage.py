@@ -8,9 +8,10 @@ from pathlib import Path
 from twoway.clock import Clock
 from twoway.demo.deployment import Deployment, deploy
 from twoway.demo.narrator import Narrator
+from twoway.demo.play import play
 from twoway.demo.processes import Actor, Troupe
-from twoway.demo.steps import STEPS, Scene, StepFailed
-from twoway.errors import NetworkError, TwowayError
+from twoway.demo.steps import STEPS, Scene
+from twoway.errors import NetworkError
 
 
 async def perform(folder: Path, *, narrator: Narrator, clock: Clock, hold: bool) -> None:
@@ -30,14 +31,7 @@ async def perform(folder: Path, *, narrator: Narrator, clock: Clock, hold: bool)
     narrator.open_step(0, "The scene")
     async with Troupe(folder) as troupe:
         sink = await _start_all(troupe, deployment, narrator)
-        scene = Scene(deployment, sink, narrator, clock)
-        for number, step in enumerate(STEPS, 1):
-            narrator.open_step(number, step.title)
-            try:
-                narrator.conclude(await step.show(scene))
-            except (TwowayError, TimeoutError) as error:
-                reason = str(error) or "it took too long"
-                raise StepFailed(f"step {number} ({step.title}) failed: {reason}") from error
+        await play(STEPS, Scene(deployment, sink, narrator, clock), narrator)
         if hold:
             await _hold(troupe, deployment, narrator)
 

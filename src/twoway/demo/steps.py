@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ from twoway.clock import Clock
 from twoway.demo.deployment import REGION_POLICY, Deployment, Place
 from twoway.demo.narrator import Narrator
 from twoway.demo.party import Party
+from twoway.demo.play import Step, expect, refusal_of
 from twoway.demo.processes import Actor
-from twoway.errors import RefusedError, TwowayError
 from twoway.identity import identity_uri
 from twoway.pki import StoredIdentity
 from twoway.readings import Record
@@ -38,10 +38,6 @@ from twoway.tickets import (
 ENOUGH_READINGS: Final = 3
 SINK_PATIENCE: Final = 30.0
 SHOWN_RECORDS: Final = 3
-
-
-class StepFailed(TwowayError):
-    """A step did not show what it should."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +66,6 @@ class Scene:
             steps=lambda step: self.narrator.say(describe(step)),
             clock=self.clock,
         )
-
-
-def expect(is_so: bool, otherwise: str) -> None:
-    """Fail the step unless something is so."""
-    if not is_so:
-        raise StepFailed(otherwise)
 
 
 async def refuse_without_ticket(scene: Scene) -> str:
@@ -110,7 +100,7 @@ async def read_with_ticket(scene: Scene) -> str:
 async def refuse_wrong_region(scene: Scene) -> str:
     """3: the AC refuses a ticket where a policy forbids it, and the audit says which."""
     async with scene.subscriber("wrong-region") as subscriber:
-        refusal = await _refusal_of(subscriber.read(scene.deployment.meter.resource_uri))
+        refusal = await refusal_of(subscriber.read(scene.deployment.meter.resource_uri))
     scene.narrator.say(f"refused: {refusal}")
     entry = _latest_decision(scene)
     expect(entry.outcome is Outcome.REFUSED, "the AC's audit has no refusal")
@@ -124,7 +114,7 @@ async def refuse_other_authority(scene: Scene) -> str:
     """4: a certificate of another CA does not get through the handshake."""
     party = scene.party("outsider")
     async with party:
-        refusal = await _refusal_of(party.connect(scene.deployment.meter.resource_uri))
+        refusal = await refusal_of(party.connect(scene.deployment.meter.resource_uri))
     ended = [event for event in party.events if event.name == "association closed"]
     expect(len(ended) == 1, "the handshake did not end")
     scene.narrator.say(f"the publisher: {refusal}")
@@ -179,14 +169,6 @@ async def store_without_ticket(scene: Scene) -> str:
     return "the default subscriber reads all three publishers, and never asked for a ticket"
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of the play."""
-
-    title: str
-    show: Callable[[Scene], Awaitable[str]]
-
-
 STEPS: Final = (
     Step("A subscriber without a ticket is refused, and told where the AC is", refuse_without_ticket),
     Step("With a ticket of the AC it reads and observes", read_with_ticket),
@@ -212,14 +194,6 @@ async def _obtain_ticket(owner: Party, scene: Scene, place: Place) -> bytes:
     response = await owner.post(scene.deployment.token_uri, request.encode(), CONTENT_FORMAT_ACE)
     expect(response.code.is_successful(), f"the AC answered {response.code}")
     return TokenResponse.parse_untrusted(response.payload).access_token
-
-
-async def _refusal_of(attempt: Awaitable[object]) -> RefusedError:
-    try:
-        await attempt
-    except RefusedError as refusal:
-        return refusal
-    raise StepFailed("it was let in")
 
 
 def _decisions(scene: Scene) -> Sequence[AuditEntry]:
