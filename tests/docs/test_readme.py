@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
 import shlex
-import socket
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer.main
+from workshop import Workshop, block, blocks
 
 import twoway
 from twoway.cli.app import app
@@ -25,23 +22,11 @@ PACKAGE = Path(twoway.__file__).parent
 ADRS = ROOT / "docs" / "adr"
 PAPERS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 README, ARCHITECTURE = ROOT / "README.md", ROOT / "docs" / "architecture.md"
-PATIENCE = 60.0
 LINE_CHARACTERS = 120
 SECTIONS = ["Context", "Options", "Outcome", "Consequences"]
 OUR_FILE = re.compile(r"[\w./-]+\.(py|md|cedarschema)$|(src|tests|docs|scripts)/")
 
 each_paper = pytest.mark.parametrize("paper", PAPERS, ids=[str(paper.relative_to(ROOT)) for paper in PAPERS])
-
-
-def blocks(paper: Path, language: str) -> list[str]:
-    """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", paper.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def block(paper: Path, language: str, beginning: str) -> str:
-    """The one block that begins so."""
-    (found,) = [text for text in blocks(paper, language) if text.startswith(beginning)]
-    return found
 
 
 def prose(paper: Path) -> str:
@@ -73,77 +58,10 @@ def table(paper: Path, first_heading: str) -> list[list[str]]:
 # --- what the README lets a person type ---------------------------------------------------------------
 
 
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
-class Workshop:
-    """The folder in which the README's blocks are carried out, with ports that are free here."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._ports = dict(zip(("5684", "5685"), map(str, free_ports(2)), strict=True))
-        self._environment = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONIOENCODING": "utf-8",
-            "COLUMNS": "200",  # tables are as wide as they need to be
-        }
-        self._servers: list[subprocess.Popen[str]] = []
-
-    def moved(self, text: str) -> str:
-        """The text with the ports of this workshop."""
-        for documented, free in self._ports.items():
-            text = text.replace(documented, free)
-        return text
-
-    def run(self, *command: str) -> str:
-        done = subprocess.run(
-            [self.moved(word) for word in command],
-            cwd=self.folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def serve(self, command: str) -> None:
-        """Start a server and wait until it says that it is ready."""
-        server = subprocess.Popen(
-            shlex.split(command),
-            cwd=self.folder,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._servers.append(server)
-        watchdog = threading.Timer(PATIENCE, server.kill)
-        watchdog.start()
-        said = server.stdout.readline()
-        watchdog.cancel()
-        assert said.startswith("ready coaps://localhost:"), said + server.stdout.read()
-
-    def close(self) -> None:
-        for server in self._servers:
-            server.terminate()
-            server.communicate(timeout=PATIENCE)
-
-
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory) -> Iterator[Workshop]:
     """What somebody has who followed the README's section about setting up by hand."""
-    workshop = Workshop(tmp_path_factory.mktemp("by-hand"))
+    workshop = Workshop(tmp_path_factory.mktemp("by-hand"), ports=("5684", "5685"))
     try:
         workshop.run("bash", "-euc", block(README, "sh", "twoway ca init"))
         for line in block(README, "sh", "twoway ac serve").splitlines():

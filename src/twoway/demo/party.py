@@ -6,18 +6,20 @@ that is another's.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from aiocoap import POST, Code, Context, Message
+from aiocoap import GET, POST, Code, Context, Message
 
 from twoway.coap import connection_of, open_context
 from twoway.demo.narrator import Narrator
 from twoway.dtls import DTLSConfig
 from twoway.net import Connection, Endpoint, credential_of
 from twoway.pki import StoredIdentity
+from twoway.subscriber.exchange import own_errors
 from twoway.trace import TraceEvent
 
 HANDSHAKE_TIMEOUT: Final = 20.0
@@ -79,6 +81,24 @@ class Party:
     async def post(self, uri: str, payload: bytes, content_format: int) -> Message:
         """Send one POST and return its response."""
         return await self.request(POST, uri, payload, content_format)
+
+    async def observe(self, uri: str) -> AsyncGenerator[Message, None]:
+        """Observe a resource: yield the first response, then each notification; an unsuccessful one is the last.
+
+        Raises:
+            NetworkError: the connection is lost.
+        """
+        asked = self._context.request(Message(code=GET, uri=uri, observe=0))
+        with own_errors(uri):
+            response = await asked.response
+        self._tell(GET, uri, response)
+        yield response
+        notifications = aiter(asked.observation)
+        while response.code.is_successful():
+            with own_errors(uri):
+                response = await anext(notifications)
+            self._narrator.say(f"← notification {response.code} of {urlsplit(uri).path}")
+            yield response
 
     def _tell(self, code: Code, uri: str, response: Message) -> None:
         connection = connection_of(response)
