@@ -175,8 +175,8 @@ class Scope:
         if not isinstance(value, list) or len(value) > MAX_SCOPE_ENTRIES:
             raise MalformedScope(f"the scope is not a list of up to {MAX_SCOPE_ENTRIES} entries")
         try:
-            return cls(_merged(map(_entry_untrusted, value)))
-        except ValueError:
+            return cls(tuple(map(_entry_untrusted, value)))
+        except CallerError:
             raise MalformedScope("a target in the scope is not a path with an optional query") from None
 
 
