@@ -66,3 +66,9 @@ def test_memory_and_snapshots_can_be_measured_alone(script, arguments):
     printed = run(script, *arguments)
     assert "P-256, mutual" in printed
     assert "PSK" in printed
+
+
+def test_judging_tickets_is_measured_beside_its_primitives():
+    printed = run("verification.py", "--quick")
+    for row in ("signed (ES256)", "encrypted (AES-CCM), key derived", "primitives: one ECDSA verification"):
+        assert f"| {row} " in printed
