@@ -65,6 +65,8 @@ def test_these_are_the_commands():
         "ac list",
         "ac policy lint",
         "ac policy test",
+        "ac tickets list",
+        "ac tickets revoke",
         "publisher serve",
         "sink serve",
         "sink readings",

@@ -10,7 +10,7 @@
     signing_keys, sealing, secrets       the keys of tickets, their rotation, and what is stored sealed
     rate                                 how often one requester may ask
     inquiry, expectations, granting      the same questions asked by people, what they expect, grants by hand
-    upkeep                               what operators do to keys and secrets while the AC runs
+    upkeep, ticket_book                  what operators do to keys, secrets and tickets while the AC runs
     storage                              the database: SQLite or PostgreSQL
     tickets, revocation_changes, grants, its rows: on the disk before an answer leaves
     audit, sealed_rows
@@ -37,6 +37,7 @@ from twoway.ac.revocation import RevocationChange, RevocationList
 from twoway.ac.service import TokenService
 from twoway.ac.storage import Database, DatabaseAddress, parse_address
 from twoway.ac.surroundings import Surroundings
+from twoway.ac.ticket_book import TicketBook
 from twoway.ac.tickets import HolderRevoked, TicketRecord, TicketRecords
 from twoway.ac.upkeep import add_secret, drop_secret, rotate_key
 
@@ -63,6 +64,7 @@ __all__ = [
     "RevocationChange",
     "RevocationList",
     "Surroundings",
+    "TicketBook",
     "TicketRecord",
     "TicketRecords",
     "TokenService",

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from twoway.cli import access, authority, demo, reading, servers, upkeep
+from twoway.cli import access, authority, demo, reading, servers, tickets, upkeep
 from twoway.cli.console import complain, package_version
 from twoway.errors import TwowayError
 
@@ -31,6 +31,7 @@ servers.ac.add_typer(access.policy, name="policy")
 servers.ac.command("reload")(upkeep.reload)
 servers.ac.command("rotate")(upkeep.rotate)
 servers.ac.add_typer(upkeep.secret, name="secret")
+servers.ac.add_typer(tickets.app, name="tickets")
 app.add_typer(servers.publisher, name="publisher")
 app.add_typer(servers.sink, name="sink")
 app.command("get")(reading.get)
