@@ -20,6 +20,7 @@ from twoway.dtls import DTLSConfig
 from twoway.net import Connection, Endpoint, credential_of
 from twoway.pki import StoredIdentity
 from twoway.subscriber.exchange import own_errors
+from twoway.tickets import CONTENT_FORMAT_ACE, Confirmation, Method, Scope, TokenRequest
 from twoway.trace import TraceEvent
 
 HANDSHAKE_TIMEOUT: Final = 20.0
@@ -70,11 +71,16 @@ class Party:
     async def request(
         self, code: Code, uri: str, payload: bytes = b"", content_format: int | None = None
     ) -> Message:
-        """Send one request and return its response, whatever it says."""
+        """Send one request and return its response, whatever it says.
+
+        Raises:
+            NetworkError: nobody answered, or the connection was lost.
+        """
         message = Message(code=code, uri=uri, payload=payload)
         if content_format is not None:
             message.opt.content_format = content_format
-        response = await self._context.request(message).response
+        with own_errors(uri):
+            response = await self._context.request(message).response
         self._tell(code, uri, response)
         return response
 
@@ -82,8 +88,23 @@ class Party:
         """Send one POST and return its response."""
         return await self.request(POST, uri, payload, content_format)
 
+    async def ask_for_ticket(self, token_uri: str, audience: str, path: str) -> Message:
+        """Ask an AC for a ticket to read one resource, as RFC 9200 section 5.8 says; return its response.
+
+        Args:
+            token_uri: the AC's token endpoint.
+            audience: the publisher's identity.
+            path: the resource.
+        """
+        request = TokenRequest(
+            audience=audience,
+            scope=Scope(((path, Method.GET),)).encode(),
+            req_cnf=Confirmation.of_key(self._identity.identity.spki),
+        )
+        return await self.post(token_uri, request.encode(), CONTENT_FORMAT_ACE)
+
     async def observe(self, uri: str) -> AsyncGenerator[Message, None]:
-        """Observe a resource: yield the first response, then each notification; an unsuccessful one is the last.
+        """Observe a resource: yield the response and each notification; an unsuccessful one is the last.
 
         Raises:
             NetworkError: the connection is lost.

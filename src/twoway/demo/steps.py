@@ -25,13 +25,8 @@ from twoway.sink import ReadingStore
 from twoway.subscriber import ACReference, Reading, Subscriber
 from twoway.subscriber.narration import describe
 from twoway.tickets import (
-    CONTENT_FORMAT_ACE,
     CONTENT_FORMAT_CWT,
-    Confirmation,
     CreationHints,
-    Method,
-    Scope,
-    TokenRequest,
     TokenResponse,
 )
 
@@ -185,13 +180,7 @@ def _hints(response: Message) -> CreationHints:
 
 
 async def _obtain_ticket(owner: Party, scene: Scene, place: Place) -> bytes:
-    """Ask the AC by hand, as RFC 9200 section 5.8 says."""
-    request = TokenRequest(
-        audience=place.identity,
-        scope=Scope(((place.resource, Method.GET),)).encode(),
-        req_cnf=Confirmation.of_key(scene.identity("player").identity.spki),
-    )
-    response = await owner.post(scene.deployment.token_uri, request.encode(), CONTENT_FORMAT_ACE)
+    response = await owner.ask_for_ticket(scene.deployment.token_uri, place.identity, place.resource)
     expect(response.code.is_successful(), f"the AC answered {response.code}")
     return TokenResponse.parse_untrusted(response.payload).access_token
 
