@@ -167,14 +167,21 @@ def test_a_held_demonstration_runs_until_it_is_interrupted(tmp_path):
     assert (tmp_path / "deployment" / "sink.sqlite").exists()
 
 
+def children() -> list[int]:
+    """The processes that this one has started, oldest first."""
+    path = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    return [int(pid) for pid in path.read_text().split()]
+
+
 async def test_an_actor_that_ends_while_held_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "STEPS", ())
+    before = children()
     task = asyncio.create_task(perform(tmp_path / "d", narrator=Silent(), clock=SystemClock(), hold=True))
     while not (tmp_path / "d" / "demo.json").exists():
         assert not task.done(), task.exception()
         await asyncio.sleep(0.1)
-    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    os.kill(int(children[0]), 9)
+    ac = next(pid for pid in children() if pid not in before)
+    os.kill(ac, 9)
     with pytest.raises(Exception, match="the ac ended with status -9"):
         await asyncio.wait_for(task, 30)
 
