@@ -161,9 +161,16 @@ async def test_an_answer_that_is_none_is_the_publishers_fault_in_one_sentence(
     assert str(raised.value).isprintable()
 
 
-@pytest.mark.parametrize("code", [aiocoap.UNAUTHORIZED, aiocoap.FORBIDDEN, aiocoap.METHOD_NOT_ALLOWED])
-async def test_a_bare_no_is_a_refusal(deployment: Deployment, code: aiocoap.Code):
-    ac = ACReference("coaps://127.0.0.1:9/token", identity_uri("ac"))
+@pytest.mark.parametrize(
+    ("code", "ac"),
+    [
+        (aiocoap.UNAUTHORIZED, ACReference("coaps://127.0.0.1:9/token", identity_uri("ac"))),
+        (aiocoap.FORBIDDEN, None),
+        (aiocoap.METHOD_NOT_ALLOWED, None),
+    ],
+)
+async def test_a_bare_no_is_a_refusal(deployment: Deployment, code: aiocoap.Code, ac: ACReference | None):
+    """Of 4.01 without a hint, and of the others where there is no AC that could change it."""
     resource = Fixed(aiocoap.Message(code=code))
     async with odd_publisher(deployment, resource) as uri:
         async with Subscriber(deployment.identity("reader"), ac=ac) as reader:

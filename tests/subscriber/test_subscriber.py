@@ -148,6 +148,18 @@ class TestReading:
         scopes = [[target for target, _ in step.scope.entries] for step in story.of(TicketObtained)]
         assert scopes == [["/count"], ["/count", "/other"]]
 
+    async def test_a_ticket_of_an_earlier_run_does_not_stand_in_the_way_of_another_right(
+        self, deployment: Deployment
+    ):
+        """The publisher keeps that ticket and answers 4.03; whoever reads now has never seen it."""
+        uri = await deployment.start_publisher("meter")
+        async with Story(deployment) as story:
+            await story.subscriber.read(f"{uri}/count")
+        async with Story(deployment) as story:
+            reading = await story.subscriber.read(f"{uri}/other")
+        assert reading.peer.uri == METER
+        assert [step.code.split()[0] for step in story.of(Response)] == ["4.03", "2.01", "2.01", "2.05"]
+
     async def test_a_publisher_that_restarted_is_shown_the_same_ticket_again(self, deployment: Deployment):
         uri = await deployment.start_publisher("meter")
         async with Story(deployment) as story:

@@ -100,7 +100,8 @@ class Admission:
         if session.audience.spki is None:
             return await self._overcome_by_key(session, refusal, tried=tried)
         wants_ticket = refusal.code == aiocoap.UNAUTHORIZED
-        wants_another = refusal.code in _INSUFFICIENT and tried is not None
+        # Where we have shown none, the publisher keeps one that was shown before, by another run of ours.
+        wants_another = refusal.code in _INSUFFICIENT and (tried is not None or self._ac is not None)
         if not (wants_ticket or wants_another):
             return False
         audience = session.audience
@@ -108,7 +109,7 @@ class Admission:
         async with self._locks[audience]:
             held = self._wallet.held(audience, Instant.now(self._clock))
             # A publisher that let us in before need not repeat where the AC is; if it does, it is checked.
-            if hints is not None or held is None or self._ac is None:
+            if hints is not None or self._ac is None or (held is None and wants_ticket):
                 ac = self._checked(hints, session)
             else:
                 ac = self._ac
