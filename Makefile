@@ -1,6 +1,6 @@
 # What a person does with this checkout. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit interop bench performance bench-peers fuzz states loss mutants
+.PHONY: help demo building test check lint types layers unit interop bench performance bench-peers fuzz states loss mutants
 .PHONY: set-up system-packages lock clean
 
 RUN := .venv/bin
@@ -12,6 +12,9 @@ help: ## list the targets
 
 demo: set-up ## set up, then play the main job: six parties, real sockets, real refusals
 	@$(RUN)/twoway demo
+
+building: set-up ## play the building with two tenants: rights, refusals with their reasons, revocation
+	@$(RUN)/python examples/building/run.py
 
 test: system-packages check unit ## set up with the foreign programs, then run every check and test
 
