@@ -18,7 +18,12 @@ PATIENCE = 60.0
 
 def blocks(paper: Path, language: str) -> list[str]:
     """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", paper.read_text(), re.MULTILINE | re.DOTALL)
+    return blocks_in(paper.read_text(), language)
+
+
+def blocks_in(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language in a part of a paper."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def block(paper: Path, language: str, beginning: str) -> str:
