@@ -10,7 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from twoway.dtls import AlertDescription, HandshakeFailure
-from twoway.dtls.messages.certificates import Certificate, CertificateRequest, CertificateVerify
+from twoway.dtls.messages.certificates import (
+    Certificate,
+    CertificateRequest,
+    CertificateVerify,
+    RawPublicKey,
+)
 from twoway.dtls.messages.handshake import HandshakeMessage, parse_fragments_untrusted
 from twoway.dtls.messages.hello import ClientHello, HelloVerifyRequest, ServerHello
 from twoway.dtls.messages.key_exchange import (
@@ -159,6 +164,34 @@ def test_lengths_that_the_rfc_excludes_are_decode_errors(kind, body):
     assert str(caught.value).startswith("the peer's ")
 
 
+NAMES = {
+    "ClientHello": [ClientHello],
+    "ServerHello": [ServerHello],
+    "HelloVerifyRequest": [HelloVerifyRequest],
+    "Certificate": [Certificate, RawPublicKey],
+    "CertificateRequest": [CertificateRequest],
+    "CertificateVerify": [CertificateVerify],
+    "ServerKeyExchange": [ServerECDHE, ServerECDHAnon, ServerECDHEPSK, ServerPSKHint],
+    "ClientKeyExchange": [ClientECDHE, ClientPSKIdentity, ClientECDHEPSK, ClientRSA],
+    "NewSessionTicket": [NewSessionTicket],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_refusal_names_the_message_by_its_name_in_the_rfc(name):
+    for kind in NAMES[name]:
+        with pytest.raises(HandshakeFailure, match=f"^the peer's {name} ends too early$"):
+            kind.parse_untrusted(b"")
+
+
+@pytest.mark.parametrize("hello", [ClientHello, ServerHello])
+@given(st.data())
+def test_a_refusal_says_that_it_is_an_extension_that_is_malformed(hello, data):
+    message = replace(data.draw(MESSAGES[hello]), extensions={})
+    with pytest.raises(HandshakeFailure, match="the peer's hello extensions"):
+        hello.parse_untrusted(message.encode() + vector(2, b"\x00"))
+
+
 @pytest.mark.parametrize("curve_type", [0, 1, 2, 4, 255])
 @pytest.mark.parametrize(
     ("kind", "before", "after"),
@@ -203,6 +236,28 @@ def test_a_reader_never_reads_beyond_its_bytes(data, skip, width, each):
         except HandshakeFailure:
             assert reader.remaining <= before
         assert 0 <= reader.remaining <= len(data)
+
+
+@pytest.mark.parametrize(
+    ("take", "why"),
+    [
+        (lambda reader: reader.take_untrusted(5), "ends too early"),
+        (lambda reader: reader.vector_untrusted(1, at_least=4), "has a vector of 3 bytes"),
+        (lambda reader: reader.vector_untrusted(1, at_most=2), "has a vector of 3 bytes"),
+        (lambda reader: reader.integers_untrusted(1, 2), "has a list that ends within an element"),
+        (lambda reader: reader.end_untrusted(), "has 4 bytes too many"),
+    ],
+)
+def test_a_reader_says_what_is_wrong(take, why):
+    with pytest.raises(HandshakeFailure, match=f"^the peer's message {why}") as caught:
+        take(Reader(b"\x03abc", "message"))
+    assert caught.value.alert is AlertDescription.DECODE_ERROR
+
+
+def test_a_list_may_be_empty_where_nothing_else_is_asked_for():
+    assert Reader(b"\x00", "message").integers_untrusted(1, 2) == ()
+    with pytest.raises(HandshakeFailure):
+        Reader(b"\x00", "message").integers_untrusted(1, 2, at_least=2)
 
 
 def test_writers_put_the_length_in_front():

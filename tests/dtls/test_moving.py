@@ -319,6 +319,21 @@ def test_a_peer_whose_address_changes_is_checked_and_followed(kind):
     assert pair.client.counters["path messages sent: path_response"] == 1
 
 
+def test_a_trace_tells_how_a_peer_was_followed():
+    pair = moved()
+    pair.client.send(b"from the cafe")
+    pair.run()
+    steps = [(event.name, event.data) for event in pair.server.trace if "path" in event.data]
+    to_home = {"type": "path_challenge", "path": HOME}
+    assert steps == [
+        ("paths seen", {"path": CAFE}),
+        *[("path message sent", to_home)] * CHALLENGES,
+        ("path message sent", {"type": "path_challenge", "path": CAFE}),
+        ("paths validated", {"path": CAFE}),
+        ("path changed", {"path": CAFE}),
+    ]
+
+
 def test_what_a_peer_asks_is_answered_before_its_new_path_is_validated():
     """Within the limit; or else each move would cost a retransmission of the application's."""
     pair = moved()

@@ -29,6 +29,7 @@ class Road:
         self.sent: list[tuple[PathMessage, Path]] = []
         self.changes: list[Path] = []
         self.notes: list[str] = []
+        self.noted: list[Path] = []
         self.paths = Paths(self, random.Random(1).randbytes, OLD)
         self.paths.is_checked = is_checked
 
@@ -40,6 +41,7 @@ class Road:
 
     def path_noted(self, what: str, path: Path) -> None:
         self.notes.append(what)
+        self.noted.append(path)
 
     def hear(self, path: Path, size: int = 100, now: float = 0.0) -> None:
         """A record of data, newer than all before."""
@@ -209,6 +211,23 @@ def test_a_third_path_waits_until_the_check_is_over():
     assert len(road.challenges(NEW)) == 2, "now the validated one is the old path, and is asked first"
 
 
+def test_what_is_noted_is_noted_of_the_path_that_it_is_about():
+    road = Road().asking_new()
+    road.answer(RESPONSE, THIRD, bytes(8))
+    road.paths.answer(PathMessage(CHALLENGE, bytes(8)), THIRD, 19, 0.0)
+    road.answer(RESPONSE, NEW, *road.challenges(NEW))
+    road.hear(OLD)
+    road.hear(NEW)
+    assert list(zip(road.notes, road.noted, strict=True)) == [
+        ("paths seen", NEW),
+        ("path answers that nobody asked for", THIRD),
+        ("path challenges too short to be answered", THIRD),
+        ("paths validated", NEW),
+        ("paths seen", OLD),
+        ("paths kept: the peer spoke by the old one", OLD),
+    ]
+
+
 # --- who answers (RFC 9853 section 5.4) -------------------------------------------------------------------
 
 
@@ -292,6 +311,19 @@ def test_a_challenge_beyond_the_limit_is_not_sent_until_there_is_room():
     road.paths.hear(NEW, 1, TIMEOUT, may_move=False)
     road.let_expire(TIMEOUT + STEP)
     assert len(road.challenges(NEW)) == 1
+
+
+def test_answers_to_challenges_use_the_limit_up_like_data():
+    road = Road(is_checked=False)
+    road.hear(NEW, size=100)
+    assert road.paths.route(100) == (NEW,)
+    for path in (OLD, NEW, NEW):
+        road.answer(CHALLENGE, path, b"12345678")
+    answers = 2 * road.challenge_bytes
+    room = AMPLIFICATION_LIMIT * (100 + answers) - 100 - answers
+    assert road.paths.route(room + 1) == (OLD,)
+    assert road.paths.route(room) == (NEW,)
+    assert road.paths.route(1) == (OLD,)
 
 
 @pytest.mark.parametrize("is_checked", [True, False])

@@ -45,8 +45,8 @@ def test_asking_alone_moves_nothing():
 
 def test_only_a_number_greater_than_all_is_the_newest():
     window = ReplayWindow()
-    newest = [window.mark(sequence) for sequence in (0, 5, 3, 4, 6)]
-    assert newest == [True, True, False, False, True]
+    newest = [window.mark(sequence) for sequence in (0, 5, 5, 3, 4, 6)]
+    assert newest == [True, True, False, False, False, True]
 
 
 def test_the_first_and_the_last_number_are_judged_like_any_other():
