@@ -13,7 +13,9 @@ from dtls_wires import meanwhile
 from twoway.dtls import AlertDescription
 from twoway.dtls.flights import FlightItem
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
-from twoway.dtls.record import DTLS_1_2, ContentType, encode_record
+from twoway.dtls.protection import RecordRejected
+from twoway.dtls.receiving import MAX_EARLY_RECORDS, Receiver
+from twoway.dtls.record import DTLS_1_2, ContentType, Record, encode_record
 
 KINDS = pytest.mark.parametrize("kind", ["p-256", "psk"])
 
@@ -210,3 +212,12 @@ def test_half_a_finished_from_the_old_epoch_does_not_become_part_of_the_new_one(
     receiver = pair.server if to_server else pair.client
     assert receiver.association._receiver.messages.next_seq == FINISHED_SEQ[kind, to_server] + 1
     assert pair.works()
+
+
+def test_so_many_records_of_the_next_epoch_are_held_until_it_begins_and_no_more():
+    receiver = Receiver(next_seq=0)
+    early = [Record(ContentType.HANDSHAKE, DTLS_1_2, 1, number, b"") for number in range(MAX_EARLY_RECORDS)]
+    assert [receiver.open_untrusted(record) for record in early] == [None] * MAX_EARLY_RECORDS
+    with pytest.raises(RecordRejected, match="too early"):
+        receiver.open_untrusted(early[0])
+    assert receiver.change_epoch() == early

@@ -67,6 +67,11 @@ def test_a_record_that_says_that_it_has_an_id_and_has_none_is_none():
     assert split_datagram_untrusted(datagram) == ([], len(datagram))
 
 
+def test_an_empty_record_with_an_id_is_a_record_and_not_the_rest_of_a_datagram():
+    (record,), trailing_bytes = split_datagram_untrusted(with_id(b"\xaa\xbb", b""), 2)
+    assert (record.connection_id, record.fragment, trailing_bytes) == (b"\xaa\xbb", b"", 0)
+
+
 def test_records_of_both_forms_may_share_a_datagram():
     plain = encode_record(22, DTLS_1_2, 0, 0, b"hello")
     records, trailing_bytes = split_datagram_untrusted(plain + with_id(b"\xaa\xbb") + plain, 2)

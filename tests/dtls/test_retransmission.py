@@ -66,7 +66,13 @@ def test_the_presets_wait_as_their_documents_say_where_nothing_is_measured(rule,
     ids=str,
 )
 def test_a_rule_that_contradicts_itself_is_refused_when_it_is_made(wrong):
-    with pytest.raises(ConfigurationError):
+    why = {
+        "factor": "timer's factor is a number from 1 on",
+        "round_trip": "a link's round trip is a positive number",
+        "retries": "a number of retransmissions is not negative",
+        "repeats": "a number of retransmissions is not negative",
+    }.get(*wrong, "do not ascend; give positive seconds with floor <= initial <= cap")
+    with pytest.raises(ConfigurationError, match=why):
         Retransmission(**wrong)
 
 
@@ -92,6 +98,17 @@ def test_a_sign_of_life_gives_all_retries_back():
         for _ in range(6):
             assert timer.expire(timer.deadline) is not Due.NOTHING
         timer.hear(timer.deadline - 0.1)
+    assert timer.unanswered == 0
+
+
+def test_transmissions_without_a_sign_of_life_are_counted_whatever_caused_them():
+    timer = started()
+    counts = [timer.unanswered]
+    for send_again in (timer.expire, timer.spend_repeat, timer.expire, timer.spend_repeat):
+        send_again(timer.deadline)
+        counts.append(timer.unanswered)
+    assert counts == [0, 1, 2, 3, 4]
+    timer.start(200.0, is_answer_last=False)
     assert timer.unanswered == 0
 
 
@@ -150,6 +167,7 @@ def test_a_repetition_is_a_late_one_where_the_answer_has_begun():
 
 
 def test_a_stopped_timer_has_no_deadline_and_hears_nothing():
+    assert RetransmissionTimer(SMALL).deadline is None
     timer = started()
     timer.stop()
     timer.hear(0.5)
@@ -273,6 +291,18 @@ def test_on_a_path_that_is_slower_than_the_first_timeout_the_round_trip_is_found
 def test_on_a_path_that_loses_much_one_doubling_is_kept_and_not_all():
     timer = answered(RFC6347, 63.1)
     assert timer.deadline == 2.0, "the answer came 0.1 s after the seventh transmission"
+    half = answered(RFC6347, 63.5)
+    assert half.deadline == 2.0, "half of the first timeout is soon enough"
+    slower = answered(Retransmission(initial=4.0), 13.5)
+    assert slower.deadline == 8.0, "0, 4, 12, and the answer came 1.5 s after the last"
+
+
+def test_an_answer_to_a_flight_that_was_repeated_on_demand_doubles_nothing():
+    timer = started()
+    assert timer.spend_repeat(0.4)
+    timer.hear(0.5)
+    timer.start(10.0, is_answer_last=False)
+    assert timer.deadline == 11.0
 
 
 def test_a_sample_ends_the_doubling():

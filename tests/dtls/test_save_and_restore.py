@@ -595,3 +595,11 @@ def test_after_a_rest_data_goes_both_ways(kind):
         epochs = (side.association._sender._epochs[1], side.association._receiver._epochs[1])
         assert [epoch._protection._aead for epoch in epochs] == [None, None]
     assert pair.works()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_nothing_is_remembered_of_what_came_before_the_keys(side):
+    """Many associations are idle at once, and what is unprotected means nothing any more."""
+    pair = connected()
+    for association in (getattr(pair, side).association, move(pair, side)):
+        assert association._receiver._epochs[0]._recent is None

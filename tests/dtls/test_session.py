@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import example, given
@@ -15,6 +16,7 @@ from twoway.dtls import AlertDescription, HandshakeFailure
 from twoway.dtls.kinds import HandshakeKind
 from twoway.dtls.peer_record import encode_identity, parse_identity_untrusted
 from twoway.dtls.session import HeldSession, Session
+from twoway.identity import RawPublicKeyIdentity
 
 ACTORS = ["subscriber", "publisher_p256", "publisher_rsa", "ac", "sink"]
 
@@ -84,19 +86,61 @@ def test_any_bytes_are_an_identity_or_refused(data):
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "why"),
     [
-        b"\x01" + b"\x00\x00" + bytes(8) + b"\x00\x01a\x00\x00",
-        b"\x01" + b"\x00\x01\x30" + bytes(8) + b"\x00\x00\x00\x00",
-        b"\x03\x00\x00",
-        b"\x04\x00\x00",
-        b"\x00\x00\x00",
+        (b"\x01" + b"\x00\x00" + bytes(8) + b"\x00\x01a\x00\x00", "record of a peer has no key"),
+        (b"\x01" + b"\x00\x01\x30" + bytes(8) + b"\x00\x00\x00\x00", "record of a peer has no name"),
+        (b"\x01" + b"\x00\x01\x30" + bytes(8) + b"\x00\x01\xff\x00\x00", "a name that is not text"),
+        (b"\x01" + b"\x00\x01\x30" + b"\xff" * 8 + b"\x00\x01a\x00\x00", "beyond the year 9999"),
+        (
+            b"\x01" + b"\x00\x01\x30" + bytes(8) + b"\x00\x01a\x00\x01\x00",
+            "record of a peer has a vector of 0",
+        ),
+        (b"\x03\x00\x00", "record of a peer has no key"),
+        (b"\x04\x00\x00", "a type 4 that does not exist"),
+        (b"\x00\x00\x00", "a type 0 that does not exist"),
+        (b"\x02\x00", "a length that is cut off"),
+        (b"\x02\x00\x01ab", "another length than it says"),
     ],
-    ids=["certificate without key", "no name", "raw key without key", "no such type", "nobody and more"],
+    ids=[
+        "certificate without key",
+        "no name",
+        "not UTF-8",
+        "beyond the year 9999",
+        "an empty host",
+        "raw key without key",
+        "no such type",
+        "nobody and more",
+        "cut",
+        "more",
+    ],
 )
-def test_an_identity_that_lacks_something_is_refused(data):
-    with pytest.raises(HandshakeFailure):
+def test_an_identity_that_lacks_something_is_refused(data, why):
+    with pytest.raises(HandshakeFailure, match=why) as caught:
         parse_identity_untrusted(data)
+    assert caught.value.alert is AlertDescription.DECODE_ERROR
+
+
+P256 = small_pki().subscriber.identity.spki
+
+
+@pytest.mark.parametrize(
+    "spki",
+    [P256[:-1], P256 + b"\x00", b"\x31" + P256[1:], P256[26:30], b"\x30" * 65],
+    ids=["too short", "too long", "of another type", "a point that is short", "as long as a point"],
+)
+def test_a_key_that_only_resembles_a_p256_key_comes_back_as_it_was(spki):
+    """The prefix that all P-256 keys share is left out of theirs alone."""
+    identity = RawPublicKeyIdentity(spki)
+    assert parse_identity_untrusted(encode_identity(identity)) == identity
+
+
+def test_the_last_second_that_a_certificate_can_name_is_a_time():
+    """RFC 5280 section 4.1.2.5: 99991231235959Z is a certificate that has no well-defined end."""
+    identity = replace(
+        small_pki().subscriber.identity, not_after=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    )
+    assert parse_identity_untrusted(encode_identity(identity)).not_after == identity.not_after
 
 
 @given(IDENTITIES)
