@@ -71,13 +71,17 @@ def test_who_was_restored_may_use_nothing_before_its_own_snapshot_is_stored():
 def test_when_the_last_snapshot_is_deleted_all_numbers_are_ours_again():
     restored = Reservation(generation=3, stored=Cut(110, 204))
     restored.confirm_deleted()
-    assert (restored.limit, restored.generation) == (NO_CUT, 0)
+    assert (restored.limit, restored.due, restored.generation) == (NO_CUT, NO_CUT, 0)
+    assert not restored.awaits_confirmation
+    assert restored.save(Cut(300, 300), sends_ahead=10, receipts_ahead=4) == (1, Cut(310, 304))
+    assert restored.limit == Cut(310, 304)
 
 
 def test_saving_is_due_at_half_of_the_block():
     reservation = saved(sends_ahead=10, receipts_ahead=4)
     reservation.confirm_stored(1)
     assert reservation.due == Cut(105, 202)
+    assert repr(saved(sends_ahead=11, receipts_ahead=5).due) == repr(Cut(106, 203))
 
 
 @pytest.mark.parametrize("generation", [0, 1, 3])
@@ -85,7 +89,7 @@ def test_only_the_snapshot_that_waits_can_be_confirmed(generation):
     reservation = saved()
     reservation.confirm_stored(1)
     reservation.save(Cut(100, 200), sends_ahead=10, receipts_ahead=4)
-    with pytest.raises(CallerError):
+    with pytest.raises(CallerError, match="no such snapshot waits to be confirmed"):
         reservation.confirm_stored(generation)
 
 
@@ -98,16 +102,17 @@ def test_a_snapshot_is_confirmed_once():
 
 @pytest.mark.parametrize("blocks", [(-1, 0), (0, -1)])
 def test_a_negative_block_is_refused(blocks):
-    with pytest.raises(CallerError):
+    with pytest.raises(CallerError, match="a negative number of records cannot be kept"):
         Reservation().save(Cut(1, 1), sends_ahead=blocks[0], receipts_ahead=blocks[1])
 
 
 @pytest.mark.parametrize("following", [Cut(MAX_SEQUENCE, 0), Cut(0, MAX_SEQUENCE)])
 def test_a_block_that_does_not_fit_into_the_epoch_is_refused(following):
     reservation = Reservation()
-    with pytest.raises(CallerError, match="used up"):
+    with pytest.raises(CallerError, match="numbers are used up; connect again"):
         reservation.save(following, sends_ahead=1, receipts_ahead=1)
     assert reservation.limit == NO_CUT
+    assert reservation.save(following, sends_ahead=0, receipts_ahead=0) == (1, following)
 
 
 def test_generations_do_not_wrap():

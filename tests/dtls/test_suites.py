@@ -8,6 +8,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 
 from twoway.dtls import suites
+from twoway.dtls.cbc import EncryptThenMAC, MACThenEncrypt
+from twoway.dtls.keys import DirectionKeys
 from twoway.dtls.suites import DEFAULT_SUITES, LEGACY_2013_SUITES, CipherSuite, KeyExchange
 
 ALL = [value for value in vars(suites).values() if isinstance(value, CipherSuite)]
@@ -53,6 +55,15 @@ def test_what_a_suite_does_is_what_its_name_says(suite):
         assert suite.mac_key_bytes == 0
         assert suite.fixed_iv_bytes == (12 if "CHACHA20" in cipher else 4)
         assert suite.cipher.tag_bytes == (8 if "CCM_8" in cipher else 16)
+
+
+@pytest.mark.parametrize("suite", [suite for suite in ALL if suite.is_cbc], ids=lambda suite: suite.name)
+def test_a_block_cipher_encrypts_before_or_after_its_mac_as_was_agreed_upon(suite):
+    """RFC 7366 section 3. Two ends that are both wrong would understand each other."""
+    keys = DirectionKeys(bytes(suite.mac_key_bytes), bytes(suite.key_bytes), b"")
+    for encrypt_then_mac, kind in ((True, EncryptThenMAC), (False, MACThenEncrypt)):
+        made = suite.protection(keys, encrypt_then_mac=encrypt_then_mac, entropy=bytes)
+        assert type(made) is kind
 
 
 def test_what_each_exchange_uses():
