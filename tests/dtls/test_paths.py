@@ -399,9 +399,19 @@ def test_anything_else_is_refused(data):
         PathMessage.parse_untrusted(data)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00", b"\x00" * 8, b"\x00" * 10, b"\x03" + bytes(8), b"\xfe"])
-def test_a_message_that_is_none_or_of_another_type_is_refused(data):
-    with pytest.raises(RecordRejected):
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "unknown"),
+        (b"\x03" + bytes(8), "unknown"),
+        (b"\xfe", "unknown"),
+        (b"\x00", "malformed"),
+        (b"\x00" * 8, "malformed"),
+        (b"\x00" * 10, "malformed"),
+    ],
+)
+def test_a_message_that_is_none_or_of_another_type_is_refused(data, why):
+    with pytest.raises(RecordRejected, match=f"^{why} path message$"):
         PathMessage.parse_untrusted(data)
 
 

@@ -265,8 +265,10 @@ def test_a_ticket_of_the_former_key_is_replaced_and_a_fresh_one_is_not():
 
 def test_what_a_configuration_says_about_sessions_is_checked():
     for lifetime in (0, -1, 86401):
-        with pytest.raises(ConfigurationError):
+        with pytest.raises(ConfigurationError, match="a session lasts at most 86400 seconds"):
             Resumption(lifetime=lifetime)
+    for lifetime in (0.5, 86400):
+        assert Resumption(lifetime=lifetime).lifetime == lifetime
 
 
 # --- the wire -----------------------------------------------------------------------------------

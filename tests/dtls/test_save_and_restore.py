@@ -426,6 +426,28 @@ def test_a_restored_association_says_at_once_that_it_has_to_be_saved():
     assert events_of(restored) == [SaveDue()]
 
 
+def test_who_has_saved_is_not_reminded_before_that_is_confirmed():
+    pair = connected()
+    association = pair.client.association
+    association.save(KEY, sends_ahead=10, receipts_ahead=0x100)
+    for _ in range(10):
+        association.send(b"x")
+    assert not any(isinstance(event, SaveDue) for event in events_of(association))
+
+
+def test_saving_takes_back_the_reminder_and_nothing_else():
+    pair = connected()
+    association = pair.server.association
+    events_of(association)
+    association.confirm_stored(association.save(KEY, sends_ahead=2, receipts_ahead=0x100))
+    pair.client.send(b"x")
+    association.receive_datagram(pair.client.association.datagrams_to_send()[0], pair.now)
+    association.send(b"y")
+    association.save(KEY)
+    assert events_of(association) == [DataReceived(b"x")]
+    assert len(pair.server.traced("save due")) == 1
+
+
 def test_an_association_that_was_never_saved_is_never_due():
     pair = connected()
     for _ in range(200):

@@ -165,8 +165,15 @@ def test_a_number_that_is_not_known_is_rejected_though_it_is_sealed(position, va
 
 
 def test_another_key_opens_nothing():
-    with pytest.raises(SnapshotRejected, match="another key"):
+    with pytest.raises(SnapshotRejected, match="with another key; check the snapshot key"):
         opened(sealed(saved(), SnapshotKey(bytes(32))))
+
+
+def test_nothing_can_be_sealed_too_and_less_than_that_is_too_short():
+    nothing = KEY.seal(b"purpose", b"header", b"", entropy=ENTROPY)
+    assert KEY.open_untrusted(b"purpose", len(b"header"), nothing) == b""
+    with pytest.raises(SnapshotRejected, match="too short"):
+        KEY.open_untrusted(b"purpose", len(b"header"), nothing[:-1])
 
 
 def test_what_was_sealed_for_another_purpose_is_no_snapshot():
