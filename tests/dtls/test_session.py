@@ -57,6 +57,7 @@ def test_a_truncated_or_longer_session_is_not_read():
     for length in range(len(whole)):
         refused(whole[:length])
     refused(whole + b"\x00")
+    assert "session ends too early" in str(refused(b""))
 
 
 @pytest.mark.parametrize("position", [0, 3, 4], ids=["version", "kind", "flags"])

@@ -48,5 +48,8 @@ def test_a_full_store_lets_go_of_what_was_not_used_for_longest():
 
 
 def test_a_store_without_room_is_refused():
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match="at least one session"):
         MemorySessionStore(capacity=0)
+    store = MemorySessionStore(capacity=1)
+    store.keep(b"one", SESSION)
+    assert store.find(b"one", NOW) == SESSION
