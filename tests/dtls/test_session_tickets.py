@@ -6,6 +6,9 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hypothesis import given
 from hypothesis import strategies as st
 from sessions import SESSION, session
@@ -39,6 +42,30 @@ def refusal(tickets: SessionTickets, ticket: bytes, at: datetime = NOW) -> str:
 def test_a_ticket_brings_its_session_back():
     tickets = worker()
     assert tickets.accept_untrusted(issue(tickets), at=NOW) == SESSION
+
+
+def expand(key: bytes, info: bytes) -> bytes:
+    return HKDFExpand(hashes.SHA256(), 32, info).derive(key)
+
+
+def test_a_ticket_is_laid_out_and_its_keys_are_derived_as_the_module_says():
+    """By default a key is in use for an hour."""
+    at = NOW + HOUR
+    ticket = issue(worker(), at)
+    assert ticket[:5] == b"\x01" + int(at.timestamp() // 3600).to_bytes(4, "big")
+    of_interval = expand(
+        expand(SECRET, b"twoway session tickets, first interval"), b"twoway session tickets, next interval"
+    )
+    of_ticket = expand(of_interval, b"twoway session tickets, one ticket" + ticket[5:HEADER_BYTES])
+    inner = AESGCM(of_ticket).decrypt(bytes(12), ticket[HEADER_BYTES:], ticket[:HEADER_BYTES])
+    assert inner == SESSION.encode()
+
+
+def test_a_ticket_from_before_the_secret_was_made_is_refused():
+    tickets = worker()
+    ticket = bytearray(issue(tickets))
+    ticket[1:5] = (int.from_bytes(ticket[1:5], "big") - 1).to_bytes(4, "big")
+    assert "not in use" in refusal(tickets, bytes(ticket))
 
 
 def test_workers_with_one_secret_take_each_others_tickets_whenever_they_started():
@@ -166,11 +193,16 @@ def test_invalid_sessions_are_remembered_within_a_bound_and_without_their_secret
 
 
 def test_a_secret_that_is_short_and_intervals_out_of_reason_are_refused():
-    for secret, interval in [(bytes(31), 3600.0), (SECRET, MIN_INTERVAL - 1), (SECRET, MAX_INTERVAL + 1)]:
-        with pytest.raises(ConfigurationError):
-            worker(secret, interval=interval)
-    with pytest.raises(CallerError):
+    with pytest.raises(ConfigurationError, match="less than 32 bytes"):
+        worker(bytes(31))
+    for interval in (MIN_INTERVAL - 1, MAX_INTERVAL + 1):
+        with pytest.raises(ConfigurationError, match="after 10 minutes to a week"):
+            worker(interval=interval)
+    with pytest.raises(CallerError, match="this one is naive"):
         worker(since=datetime(2026, 1, 1))  # noqa: DTZ001 naive on purpose
+    for interval in (MIN_INTERVAL, MAX_INTERVAL):
+        tickets = worker(interval=interval)
+        assert tickets.accept_untrusted(issue(tickets), at=NOW) == SESSION
 
 
 def test_the_secret_is_not_shown():
