@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dtls_cases import KINDS, pair_of, say_protected
 
-from twoway.dtls import AlertDescription, AlertLevel, ClosedBy, Retransmission
+from twoway.dtls import AlertDescription, AlertLevel, ClosedBy, Retransmission, SnapshotKey
 from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
 from twoway.dtls.record import DTLS_1_2, ContentType, encode_record
 from twoway.errors import CallerError
@@ -156,6 +156,36 @@ def test_closing_twice_says_so_once():
     pair.drain(pair.client)
     assert len(pair.sent) == sent + 1
     assert pair.client.events.count(pair.client.closed) == 1
+
+
+def test_a_trace_tells_of_alerts_on_both_sides_and_how_it_ended():
+    pair = pair_of("psk").connect()
+    for _ in range(2):
+        say_protected(pair.client, ContentType.ALERT, bytes([WARNING, AlertDescription.NO_RENEGOTIATION]))
+    pair.client.association.close()
+    pair.run()
+    warning, close = {"alert": "no_renegotiation", "level": 1}, {"alert": "close_notify", "level": 1}
+    assert [event.data for event in pair.server.traced("alert received")] == [warning, warning, close]
+    assert pair.server.counters["warnings received"] == 2
+    assert [event.data for event in pair.client.traced("alert sent")] == [close]
+    ends = [[event.data for event in side.traced("closed")] for side in (pair.client, pair.server)]
+    assert ends == [
+        [{"by": ClosedBy.US.value, "reason": pair.client.closed.reason}],
+        [{"by": ClosedBy.PEER.value, "reason": "the peer closed the association"}],
+    ]
+
+
+def test_a_trace_and_a_counter_tell_of_alerts_for_which_no_number_is_left():
+    pair = pair_of("psk").connect()
+    pair.client.association.save(SnapshotKey(bytes(32)), sends_ahead=0, receipts_ahead=9)
+    for _ in range(2):
+        hello_request = HandshakeMessage(HandshakeType.HELLO_REQUEST, 0, b"").encode()
+        say_protected(pair.server, ContentType.HANDSHAKE, hello_request)
+    pair.run()
+    refused = {"alert": "no_renegotiation", "level": 1}
+    assert [event.data for event in pair.client.traced("alert not sent")] == [refused, refused]
+    assert pair.client.counters["alerts not sent"] == 2
+    assert len(pair.client.traced("renegotiation refused")) == 2
 
 
 # --- during the handshake ---------------------------------------------------------------------------------

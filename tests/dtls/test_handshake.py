@@ -8,7 +8,7 @@ from small_pki import small_pki
 
 from twoway.dtls import CertificateCredential, HandshakeKind, KeyExchange, SignatureScheme, suites
 from twoway.dtls.groups import DEFAULT_GROUPS
-from twoway.dtls.record import DTLS_1_0, DTLS_1_2
+from twoway.dtls.record import DTLS_1_0, DTLS_1_2, ContentType
 from twoway.dtls.signatures import sign
 from twoway.dtls.states import ClientState
 from twoway.identity import PSKIdentity
@@ -54,6 +54,39 @@ def test_a_shared_key_proves_both_sides(suite):
 def test_rsa_signs_with_the_scheme_that_both_take(scheme):
     rsa = small_pki().publisher_rsa
     Pair(client_config(rsa, signature_schemes=(scheme,)), server_config(rsa)).connect()
+
+
+def test_a_trace_tells_whom_each_side_is_connected_with():
+    pair = Pair().connect()
+    for side, name, peer in (
+        (pair.client, "client", small_pki().publisher_p256),
+        (pair.server, "server", small_pki().subscriber),
+    ):
+        (event,) = side.traced("connected")
+        assert event.source == name
+        assert event.data == {
+            "suite": side.connected.suite,
+            "peer": peer.identity.uri,
+            "resumed": False,
+        }
+
+
+def test_the_first_records_have_the_versions_and_numbers_of_rfc_6347():
+    """Section 4.2.1: hellos before a version is agreed upon say DTLS 1.0; a server goes on with the number of
+    the hello that it answers."""
+    pair = Pair().connect()
+    asked = [sent.records[0] for sent in pair.sent if sent.to_server]
+    said = [sent.records[0] for sent in pair.sent if not sent.to_server]
+    assert [(record.version, record.sequence) for record in asked[:2]] == [(DTLS_1_0, 0), (DTLS_1_0, 1)]
+    assert (said[1].version, said[1].sequence) == (DTLS_1_2, asked[1].sequence)
+
+
+def test_a_server_that_refuses_a_hello_does_so_in_records_of_dtls_1_2():
+    pair = Pair(client_config(groups=(DEFAULT_GROUPS[0],)), server_config(groups=(DEFAULT_GROUPS[1],)))
+    pair.start()
+    pair.run()
+    refusal = [sent.records[0] for sent in pair.sent if not sent.to_server][-1]
+    assert (refusal.type, refusal.version) == (ContentType.ALERT, DTLS_1_2)
 
 
 def test_data_travels_both_ways_and_keeps_its_boundaries():

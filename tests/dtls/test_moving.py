@@ -319,6 +319,15 @@ def test_a_peer_whose_address_changes_is_checked_and_followed(kind):
     assert pair.client.counters["path messages sent: path_response"] == 1
 
 
+@pytest.mark.parametrize("rrc", [True, False])
+def test_whoever_chose_a_path_before_the_handshake_checks_others_if_that_was_agreed_upon(rrc):
+    rogue = {} if rrc else {"client_handshake": rogue_client(**client_hello(extensions=without(61)))}
+    pair = pair_with(4, 4, **rogue)
+    pair.client.association.use_path(HOME)
+    pair.connect()
+    assert pair.client.association._paths.is_checked is rrc
+
+
 def test_a_trace_tells_how_a_peer_was_followed():
     pair = moved()
     pair.client.send(b"from the cafe")

@@ -6,6 +6,7 @@ import dataclasses
 from datetime import timedelta
 
 import pytest
+from dtls_cases import say_protected
 from dtls_pair import (
     PSK,
     PSK_NAME,
@@ -31,8 +32,10 @@ from twoway.dtls import (
     SnapshotKey,
     SnapshotRejected,
 )
-from twoway.dtls.record import split_datagram_untrusted
-from twoway.dtls.suites import PSK_AES_128_CCM_8, PSK_AES_128_GCM
+from twoway.dtls.messages.handshake import HandshakeMessage, HandshakeType
+from twoway.dtls.record import ContentType, split_datagram_untrusted
+from twoway.dtls.snapshot import SavedAssociation
+from twoway.dtls.suites import ECDHE_PSK_AES_128_CBC_SHA256, PSK_AES_128_CCM_8, PSK_AES_128_GCM
 from twoway.errors import CallerError
 from twoway.identity import X509Identity
 
@@ -98,6 +101,41 @@ def test_after_a_move_data_goes_both_ways_without_a_handshake(kind, side):
     move(pair, side)
     assert pair.works()
     assert len(pair.sent) == sent + 2
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_what_was_restored_is_saved_as_it_was(side):
+    """Its role, what both sides take in a record, its keys and IDs; it has no state of a handshake."""
+    client = client_config(record_size_limit=200, connection_id_bytes=3)
+    server = server_config(record_size_limit=100, connection_id_bytes=5)
+    pair = Pair(client, server).connect()
+    association = getattr(pair, side).association
+    first = association.save(KEY, sends_ahead=0, receipts_ahead=0)
+    restored = restore(pair, side, first)
+    assert restored.state is None
+    second = restored.save(KEY, sends_ahead=0, receipts_ahead=0)
+    suites = config_of(pair, side).suites
+    was, becomes = (SavedAssociation.open_untrusted(one.data, KEY, suites) for one in (first, second))
+    assert (was.sent_limit, was.received_limit) == ((100, 200) if side == "client" else (200, 100))
+    assert becomes == was._replace(generation=was.generation + 1)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_suite_that_draws_random_bytes_for_each_record_goes_on(side):
+    suites = (ECDHE_PSK_AES_128_CBC_SHA256,)
+    pair = Pair(psk_client_config(suites=suites), psk_server_config(suites=suites)).connect()
+    move(pair, side)
+    assert pair.works()
+
+
+def test_a_server_that_was_restored_still_refuses_to_renegotiate():
+    pair = connected()
+    move(pair, "server")
+    hello = HandshakeMessage(HandshakeType.CLIENT_HELLO, 0, bytes(60)).encode()
+    say_protected(pair.client, ContentType.HANDSHAKE, hello)
+    pair.run()
+    assert pair.client.counters["warnings received"] == 1
+    assert pair.works()
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -602,7 +640,9 @@ def test_a_trace_tells_of_the_restoration():
         wall_clock=lambda: NOW,
         trace=side.trace.append,
     )
-    assert [event.source for event in side.traced("restored")] == ["restored"]
+    (event,) = side.traced("restored")
+    assert event.source == "restored"
+    assert event.data == {"suite": pair.client.connected.suite, "peer": pair.client.connected.peer.uri}
 
 
 # --- rest -------------------------------------------------------------------------------------------

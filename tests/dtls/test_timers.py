@@ -100,6 +100,8 @@ def test_a_repeated_final_flight_is_answered_once_a_repetition(kind):
     assert len(lost) == 3
     assert pair.client.counters["flights resent"] == 3
     assert pair.server.counters["flights resent"] == 3
+    whys = [event.data["why"] for event in pair.server.traced("flight resent")]
+    assert whys == ["the peer repeated its flight"] * 3
     assert pair.now == pytest.approx(7 + lost[0] - 1 * LATENCY, abs=0.1)
     assert pair.works()
 
