@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from datetime import timedelta
 
 import pytest
@@ -45,6 +46,7 @@ CONFIGS = {
     "shared key": (psk_client_config, psk_server_config),
 }
 SIDES = ("client", "server")
+SUBSCRIBER = "urn:dev:org:32473-subscriber"
 
 
 def connected(kind: str = "certificates") -> Pair:
@@ -540,7 +542,7 @@ def rejected(kind: str = "certificates", side: str = "server", **arguments: obje
 
 
 def test_a_peer_whose_certificate_has_expired_does_not_come_back():
-    assert "expired" in rejected(now=NOT_AFTER)
+    assert rejected(now=NOT_AFTER) == f"{SUBSCRIBER}: the peer's certificate has expired"
     pair = connected()
     snapshot = pair.server.association.save(KEY)
     assert restore(pair, "server", snapshot, now=NOT_AFTER - timedelta(seconds=1)).established
@@ -548,8 +550,9 @@ def test_a_peer_whose_certificate_has_expired_does_not_come_back():
 
 def test_a_peer_who_was_revoked_does_not_come_back():
     asked = []
-    assert "revoked" in rejected(is_revoked=lambda peer: asked.append(peer.uri) or True)
-    assert asked == ["urn:dev:org:32473-subscriber"]
+    refusal = rejected(is_revoked=lambda peer: asked.append(peer.uri) or True)
+    assert refusal == f"{SUBSCRIBER}: the peer was revoked"
+    assert asked == [SUBSCRIBER]
     assert "revoked" in rejected("shared key", is_revoked=lambda peer: True)
 
 
@@ -573,7 +576,8 @@ def test_a_raw_key_that_is_not_pinned_any_more_does_not_come_back():
     pair = Pair(client, server).connect()
     snapshot = pair.server.association.save(KEY)
     assert restore(pair, "server", snapshot).established
-    with pytest.raises(SnapshotRejected, match="not pinned"):
+    peer = pair.server.connected.peer.uri
+    with pytest.raises(SnapshotRejected, match=f"^{re.escape(peer)}: the peer's key is not pinned any more"):
         restore(pair, "server", snapshot, raw_key_pins=frozenset({ours.pin}))
 
 

@@ -199,8 +199,14 @@ def test_the_generation_can_be_read_without_the_key():
 
 @pytest.mark.parametrize("data", [b"", b"\x01\x00\x00\x00", b"\x02\x00\x00\x00\x01"])
 def test_what_is_no_snapshot_has_no_generation(data):
-    with pytest.raises(SnapshotRejected):
+    with pytest.raises(SnapshotRejected, match="the snapshot (is too short|has version 2)"):
         generation_of_untrusted(data)
+
+
+@pytest.mark.parametrize("encrypt_then_mac", [True, False])
+def test_the_order_of_encryption_and_mac_comes_back(encrypt_then_mac):
+    keys = keys_of(LEGACY_2013_SUITES[0], encrypt_then_mac=encrypt_then_mac)
+    assert opened(sealed(saved(keys=keys))).keys.encrypt_then_mac is encrypt_then_mac
 
 
 def test_each_seal_takes_a_nonce_of_its_own():
