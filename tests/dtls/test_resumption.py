@@ -13,10 +13,11 @@ from dtls_wires import delay, duplicate, lose, lossy, reverse_flights, silence_f
 from resuming import LIFETIME, SECRET, WAYS, Meeting, is_resumed, server_resumption
 from small_pki import NOW, small_pki
 
-from twoway.dtls import HandshakeKind, Resumption, SessionTickets, suites
+from twoway.dtls import HandshakeKind, Resumption, Retransmission, SessionTickets, suites
 from twoway.dtls.abbreviated import make_ticket
 from twoway.dtls.handshaking import Handshaking
 from twoway.dtls.messages.handshake import HandshakeType, parse_fragments_untrusted
+from twoway.dtls.messages.hello import ExtensionType, ServerHello
 from twoway.dtls.record import ContentType
 from twoway.errors import CallerError, ConfigurationError
 
@@ -88,6 +89,63 @@ def test_a_session_can_be_resumed_again_and_again_and_never_ends_later(by):
         assert pair.server.association._held.session.not_after == end
     first.pass_time(LIFETIME / 4)
     assert not is_resumed(first.again())
+
+
+def said(pair: Pair, kind: HandshakeType) -> bytes:
+    """The body of a message that the server said without protection."""
+    return next(
+        fragment.data
+        for datagram in pair.sent
+        if not datagram.to_server
+        for record in datagram.records
+        if record.type == ContentType.HANDSHAKE and record.epoch == 0
+        for fragment in parse_fragments_untrusted(record.fragment)
+        if fragment.type == kind
+    )
+
+
+@each_way
+def test_an_abbreviated_answer_says_the_order_of_encryption_and_mac_and_not_the_fragment_length(by):
+    """RFC 7366 section 2, RFC 6066 section 1.1."""
+    changes = {"max_fragment_length": 512, "suites": (suites.ECDHE_PSK_AES_128_CBC_SHA256,)}
+    pair = Meeting(by, "psk", changes=changes).again()
+    assert is_resumed(pair)
+    extensions = ServerHello.parse_untrusted(said(pair, HandshakeType.SERVER_HELLO)).extensions
+    assert ExtensionType.ENCRYPT_THEN_MAC in extensions
+    assert ExtensionType.MAX_FRAGMENT_LENGTH not in extensions
+
+
+@each_way
+def test_a_server_repeats_its_abbreviated_flight_by_itself(by):
+    first = Meeting(by)
+    pair = first.again(client=replace(first.client, retransmission=Retransmission(initial=30.0)))
+    pair.wire = lose(3)
+    assert is_resumed(pair)
+    assert pair.server.counters["flights resent"] == 1
+    assert pair.now < 3
+
+
+def test_a_session_that_is_taken_back_while_it_is_resumed_is_not_kept_again():
+    first = Meeting("id")
+    pair = first.again()
+    pair.start()
+    pair.run(until=0.035)
+    first.server.resumption.store.forget(first.held.session_id)
+    pair.run()
+    assert pair.server.connected.resumed
+    assert not is_resumed(first.again())
+
+
+def test_where_there_is_no_session_after_all_the_ticket_that_was_promised_is_empty():
+    """RFC 5077 section 3.3."""
+
+    def deadline(identity):
+        raise OSError("nobody can say")
+
+    server = server_config(resumption=server_resumption("ticket", deadline=deadline))
+    pair = Pair(client_config(resumption=Resumption()), server).connect()
+    assert said(pair, HandshakeType.NEW_SESSION_TICKET) == bytes(6)
+    assert pair.client.association.session is None
 
 
 def test_a_client_that_asks_for_a_ticket_gets_no_session_id():
