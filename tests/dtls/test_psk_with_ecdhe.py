@@ -62,6 +62,13 @@ def test_a_share_of_a_curve_without_a_name_is_refused():
         assert_refused(pair, by="client", alert=ILLEGAL, why="no name")
 
 
+def test_a_server_gives_no_hint():
+    said = []
+    say = changed(SHARE, lambda body: said.append(body) or body)
+    pair_of_psk(server_handshake=rogue_server(say)).connect()
+    assert [ServerECDHEPSK.parse_untrusted(body).hint for body in said] == [b""]
+
+
 def test_a_hint_is_read_and_not_acted_upon():
     say = changed(SHARE, lambda body: replace(ServerECDHEPSK.parse_untrusted(body), hint=b"hint").encode())
     assert pair_of_psk(server_handshake=rogue_server(say)).connect().works()

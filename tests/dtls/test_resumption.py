@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from dtls_cases import KINDS, configs, peers
 from dtls_pair import Datagram, Pair, client_config, server_config
+from dtls_rogue import client_hello, rogue_client, without
 from dtls_wires import delay, duplicate, lose, lossy, reverse_flights, silence_from
 from resuming import LIFETIME, SECRET, WAYS, Meeting, is_resumed, server_resumption
 from small_pki import NOW, small_pki
@@ -163,6 +164,24 @@ def test_a_client_that_does_not_know_tickets_is_found_by_its_session_id():
 
 def both(first: Meeting) -> Resumption:
     return replace(first.server.resumption, tickets=SessionTickets(SECRET, since=NOW))
+
+
+@pytest.mark.parametrize("by", ["id", "either"])
+def test_a_server_holds_a_session_by_the_id_that_it_gave_and_by_none_that_came_with_a_ticket(by):
+    """What went wrong is taken back by its ID: a client must not be able to name another one's."""
+    first = Meeting(by)
+    pair = first.again()
+    assert is_resumed(pair)
+    assert pair.server.association._held.session_id == first.held.session_id
+    assert bool(first.held.session_id) is (by == "id")
+
+
+def test_a_client_that_never_heard_of_tickets_is_found_by_its_session_id_too():
+    first = Meeting("id")
+    hello = client_hello(extensions=without(ExtensionType.SESSION_TICKET))
+    pair = first.again(client_handshake=rogue_client(**hello))
+    assert is_resumed(pair)
+    assert pair.server.association._held.session_id == first.held.session_id
 
 
 def test_workers_that_share_a_secret_resume_each_others_sessions():
