@@ -6,7 +6,7 @@ import pytest
 from dtls_cases import KINDS, pair_of, say_protected, set_next_sequence
 from dtls_wires import meanwhile
 
-from twoway.dtls.epochs import MAX_DATA_SEQUENCE
+from twoway.dtls.epochs import MAX_DATA_SEQUENCE, NumbersUsedUp
 from twoway.dtls.record import DTLS_1_2, MAX_PLAINTEXT_BYTES, MAX_SEQUENCE, ContentType, encode_record
 from twoway.dtls.replay import WINDOW_RECORDS
 from twoway.errors import CallerError
@@ -187,7 +187,7 @@ def test_when_the_numbers_are_used_up_sending_is_refused_and_closing_still_possi
     pair = pair_of(kind).connect()
     set_next_sequence(pair.client, MAX_DATA_SEQUENCE)
     pair.client.send(b"the last one")
-    with pytest.raises(CallerError, match="connect again"):
+    with pytest.raises(NumbersUsedUp, match="sequence numbers are used up; connect again"):
         pair.client.send(b"one too many")
     pair.run()
     assert pair.server.received == [b"the last one"]

@@ -9,10 +9,10 @@ from dtls_cases import KINDS, configs, datagrams, pair_of
 from dtls_pair import Pair, everything
 from dtls_wires import duplicate, lose, lossy, reverse_flights
 
-from twoway.dtls import RFC6347, AlertDescription, ClosedBy, DTLSConfig, HandshakeKind
+from twoway.dtls import RFC6347, AlertDescription, ClosedBy, DTLSConfig, HandshakeFailure, HandshakeKind
 from twoway.dtls.config import MIN_MTU_BYTES
 from twoway.dtls.flights import smallest_mtu_bytes
-from twoway.dtls.record import HEADER_BYTES, encode_record
+from twoway.dtls.record import HEADER_BYTES, ContentType, encode_record
 from twoway.dtls.sending import SMALLER_DATAGRAMS_BYTES, Sender
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
@@ -109,6 +109,16 @@ def test_keys_that_leave_room_for_a_single_byte_will_do():
     config = DTLSConfig(psk_lookup={}.get, mtu_bytes=65)
     sender = Sender(config, None, first_sequence=0, version=0xFEFD)
     sender.install_keys(Bulky(), b"")
+    with pytest.raises(HandshakeFailure, match="with 4 bytes of connection ID, takes at least 70"):
+        sender.install_keys(Bulky(), b"abcd")
+
+
+@EVERY_KIND
+def test_how_long_a_record_will_be_is_known_before_it_is_made(kind):
+    sender = pair_of(kind, connection_id_bytes=3).connect().server.association._sender
+    sender.collect()
+    sender.send(ContentType.APPLICATION_DATA, b"12345")
+    assert [len(datagram) for datagram in sender.collect()] == [sender.record_bytes(5)]
 
 
 # --- datagrams that shrink --------------------------------------------------------------------------------
@@ -153,6 +163,14 @@ def test_datagrams_shrink_after_each_two_retransmissions_without_an_answer_and_s
     assert [256 < size <= 508 for size in largest[2:4]] == [True, True]
     assert all(size <= 256 for size in largest[4:])
     assert len(largest) > 8
+
+
+@EVERY_KIND
+def test_how_long_a_flights_datagrams_will_be_is_known_before_they_are_made(kind):
+    sender = pair_of(kind).connect().server.association._sender
+    expected = [sum(map(sender._wire_bytes, pieces)) for pieces in sender._packed(sender._flight)]
+    sender._transmit(sender._flight)
+    assert [len(datagram) for datagram in sender.collect()] == expected
 
 
 @pytest.mark.parametrize("mtu", [64, 100, 256])
