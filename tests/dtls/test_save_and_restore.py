@@ -123,6 +123,16 @@ def test_what_was_restored_is_saved_as_it_was(side):
 
 
 @pytest.mark.parametrize("side", SIDES)
+def test_connection_ids_go_on(side):
+    pair = Pair(client_config(connection_id_bytes=3), server_config(connection_id_bytes=5)).connect()
+    move(pair, side)
+    assert pair.works()
+    assert [record.connection_id for record in pair.sent[-2].records] == [
+        pair.server.association.connection_id
+    ]
+
+
+@pytest.mark.parametrize("side", SIDES)
 def test_a_suite_that_draws_random_bytes_for_each_record_goes_on(side):
     suites = (ECDHE_PSK_AES_128_CBC_SHA256,)
     pair = Pair(psk_client_config(suites=suites), psk_server_config(suites=suites)).connect()
