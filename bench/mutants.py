@@ -61,12 +61,13 @@ PYTEST = ["--rootdir=.", "-q", "-s", "-o", "addopts=--import-mode=importlib", "-
 PLUGINS_OFF = [f"-pno:{name}" for name in ("xdist", "cacheprovider")]
 INTRODUCTION = f"""
 Written by `bench/mutants.py` (`make mutants`), with mutmut {version("mutmut")}: it changes each function
-of the engine in many small ways, one thing at a time, and runs the tests that reach it,
-{BUDGET_SECONDS:.0f} seconds' worth for each mutant. A mutant that none of them notices has survived, and
-stands here with the reason why it is no gap. The reasons are written by hand; the rest is generated, and
-keeps them. Changes of nothing but words (a sentence, or the label of a reason or of a trace event) are
-counted and not listed. The tests of damaged and lossy wires are too slow for this and are left out. A
-source is the beginning of the SHA-256 of the file that was measured.
+of the engine in many small ways, one thing at a time, and runs the tests that reach it, some seconds'
+worth for each mutant ({BUDGET_SECONDS:.0f} unless it is told otherwise); what survived was tried again,
+where a test seemed able to notice it. A mutant that none of them notices has survived, and stands here
+with the reason why it is no gap. The reasons are written by hand; the rest is generated, and keeps them.
+Changes of nothing but words (a sentence, or the label of a reason or of a trace event) are counted and
+not listed. The tests of damaged and lossy wires are too slow for this and are left out. A source is the
+beginning of the SHA-256 of the file that was measured.
 """
 
 
