@@ -35,6 +35,20 @@ def test_keys_are_sorted_by_their_encoded_bytes_and_not_by_length():
     assert encode({-1: None, 24: None, "a": None}) == bytes.fromhex("a3 1818 f6 20 f6 6161 f6")
 
 
+@pytest.mark.parametrize(
+    "value", [0, 23, 24, 255, 256, 65_535, 65_536, (1 << 32) - 1, 1 << 32, (1 << 64) - 1]
+)
+def test_numbers_take_their_shortest_form(value):
+    assert encode(value) == cbor2.dumps(value)
+    assert encode(-1 - value) == cbor2.dumps(-1 - value)
+
+
+@pytest.mark.parametrize("length", [0, 23, 24, 255, 256, 65_536])
+def test_lengths_take_their_shortest_form(length):
+    for value in (b"x" * length, "x" * length, [0] * length):
+        assert encode(value) == cbor2.dumps(value)
+
+
 def test_floats_take_their_shortest_form():
     assert encode(1.5) == bytes.fromhex("f93e00")
     assert encode(0.1) == bytes.fromhex("fb3fb999999999999a")
