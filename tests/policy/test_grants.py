@@ -50,6 +50,13 @@ def test_grants_replace_those_before(tmp_path):
     assert policies.decide(question()).allowed
 
 
+def test_a_grant_of_the_same_name_that_says_less_takes_the_place_of_what_was_remembered(tmp_path):
+    policies = load(tmp_path, "").with_grants([GRANT])
+    assert policies.decide(question()).allowed
+    for less in ({"path": "/other"}, {"methods": frozenset({"PUT"})}, {"until": NOW}):
+        assert not policies.with_grants([replace(GRANT, **less)]).decide(question()).allowed
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -29,6 +29,9 @@ Expression: TypeAlias = Any
 _ENTITY_SETS_REMEMBERED = 1024
 """Parsing the entities of a question costs more than answering it, and one ticket takes several answers
 about the same parties. Some kilobytes each."""
+_GRANT_SETS_REMEMBERED = 1024
+"""Linking the grants of a pair costs more than asking them, and who has grants asks again. Some kilobytes
+each."""
 _GRANT_TEMPLATES = "".join(
     f'@id("{action}") permit(principal == ?principal, action == {NAMESPACE}Action::"{action}", '
     "resource in ?resource);"
@@ -141,13 +144,13 @@ class Engine:
 
     @classmethod
     def of_grants(cls, grants: Iterable[LinkedGrant]) -> Engine:
-        """Link grants."""
-        return cls(_grant_templates().with_linked_batch([link for each in grants for link in _links(each)]))
+        """Link grants. Remembered by their whole content, so that nothing stale can be found."""
+        return cls(_linked(tuple(grants)))
 
     def evaluate(self, asked: Documents) -> Evaluation:
         """Evaluate one question. What cannot be evaluated comes back as an error, it is not raised."""
         try:
-            entities = _parsed_entities(json.dumps(list(asked.entities.values())))
+            entities = _parsed_entities(asked.entities_text)
             result = cedarpy.is_authorized(asked.request, self.compiled, entities, schema())
         except ValueError as error:  # text that is no Unicode, for one
             return Evaluation(errors=(_one_line(str(error)),))
@@ -172,7 +175,7 @@ def may_apply(policies: Mapping[str, Source], action: str, asked: Documents | No
     entities = "[]"
     if asked is not None:
         request |= {name: _literal(asked.request[name]) for name in ("principal", "resource")}
-        entities = json.dumps(list(asked.entities.values()))
+        entities = asked.entities_text
     compiled = Engine.of(policies).compiled
     result = cedarpy.is_authorized_partial(request, compiled, _parsed_entities(entities), schema())
     rests = {name: rest["conditions"][0]["body"] for name, rest in result.residuals.items()}
@@ -204,6 +207,11 @@ def schema() -> cedarpy.Schema:
 @cache
 def _grant_templates() -> cedarpy.PolicySet:
     return cedarpy.PolicySet.from_str(_GRANT_TEMPLATES)
+
+
+@lru_cache(maxsize=_GRANT_SETS_REMEMBERED)
+def _linked(grants: tuple[LinkedGrant, ...]) -> cedarpy.PolicySet:
+    return _grant_templates().with_linked_batch([link for each in grants for link in _links(each)])
 
 
 @lru_cache(maxsize=_ENTITY_SETS_REMEMBERED)

@@ -7,9 +7,11 @@ and an address as an ``ipaddr``, never as text.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from twoway.policy.entities import Circumstances, Jurisdiction, PublisherEntity, Question, SubscriberEntity
@@ -29,6 +31,11 @@ class Documents:
     """Everybody and everything that the question is about."""
     principal: UID
     resource: UID
+
+    @cached_property
+    def entities_text(self) -> str:
+        """The entities in JSON."""
+        return json.dumps(list(self.entities.values()))
 
     def lineage(self, uid: UID) -> set[UID]:
         """Return ``uid`` and everything that it is in."""
