@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Self
 from urllib.parse import quote, unquote_to_bytes
 
@@ -27,6 +27,8 @@ MAX_SCOPE_ENTRIES = 64
 """Resources in one scope: more would not fit into a ticket anyway."""
 MAX_TARGET_CHARACTERS = 1024
 """A longer path does not fit into a CoAP request on the links that this is made for."""
+_TARGETS_REMEMBERED = 1024
+"""Of which the normal form is remembered: the same few come again with each ticket."""
 
 _SEGMENT_SAFE = "!$&'()*+,;=:@"
 _QUERY_SAFE = "!$'()*+,;=:@/?"
@@ -89,6 +91,7 @@ def _quoted(text: str, safe: str) -> str:
     return quote(text.encode("utf-8", "surrogatepass"), safe=safe)
 
 
+@lru_cache(maxsize=_TARGETS_REMEMBERED)
 def _normal_target(target: str) -> str:
     """Bring a written target into the form of :func:`target_from_options`.
 
