@@ -20,6 +20,7 @@ from twoway.ac import (
     read_audit,
     serve,
 )
+from twoway.ac.live import LEDGERS_INTERVAL
 from twoway.ac.resources.bodies import BodyRefused, body_of
 from twoway.errors import ConfigurationError, NetworkError, TwowayError
 from twoway.pki import Role
@@ -169,6 +170,7 @@ async def test_somebody_of_no_ledger_is_refused_until_the_ca_has_issued_to_them(
         payload = request_for(world.unknown, scope=POWER).encode()
         assert error_of(await ask(client, post(ac, payload))).code is ErrorCode.INVALID_CLIENT
         world.certify(world.unknown, Role.SUBSCRIBER, {"organisation": "House", "region": "north"})
+        await asyncio.sleep(LEDGERS_INTERVAL)
         assert (await ask(client, post(ac, payload))).code == aiocoap.CREATED
 
 

@@ -19,6 +19,7 @@ from cryptography.x509 import load_der_x509_certificate
 from running_ac import TIMEOUT, RunningAC, ask, client_of, running_ac, write_config
 
 from twoway.ac import AuditLog, Database, TicketRecords, ask_ac, load_config, rotate_key, serve
+from twoway.ac.live import LEDGERS_INTERVAL
 from twoway.clock import SystemClock
 from twoway.errors import ConfigurationError
 from twoway.pki import Role
@@ -138,6 +139,7 @@ class TestIntrospection:
             ticket = await obtain(ac, tenant, world.tenant)
             boiler = world.pki.ca.mint("hidden", key=ec.generate_private_key(ec.SECP256R1()))
             world.certify(boiler, Role.PUBLISHER, {"organisation": "House", "region": "north"})
+            await asyncio.sleep(LEDGERS_INTERVAL)
             await obtain(ac, tenant, world.tenant)  # by which the ledger is read again
             async with client_of(boiler) as client:
                 answer = await self.asked(ac, client, IntrospectionRequest(ticket).encode())

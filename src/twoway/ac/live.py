@@ -35,6 +35,9 @@ from twoway.pki import StoredIdentity
 from twoway.policy import LinkedGrant, PolicySet
 from twoway.trace import Trace, TraceEvent, ignore
 
+LEDGERS_INTERVAL = 0.25
+"""Seconds between two looks at whether a ledger has changed, as between those at the database. A look takes
+a thread's turn, since a file system may let it wait; requests that come in between need not."""
 _FIXED = ("listen", "uri", "database", "control", "audit_rows")
 """What cannot change while the AC runs: others have been told, or it is open."""
 
@@ -118,10 +121,14 @@ class LivePicture:
         self.picture = _compose(files, self._rows, self._registry.directory)
         """What is known now."""
         self._service = TokenService(self.picture, entropy=entropy)
+        self._look_at = clock.monotonic()
 
     async def service(self) -> TokenService:
-        """Return the judgement on what is known now, the ledgers included."""
-        await self._registry.refresh()
+        """Return the judgement on what is known now, the ledgers as of :data:`LEDGERS_INTERVAL` ago."""
+        now = self._clock.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LEDGERS_INTERVAL
+            await self._registry.refresh()
         if self._registry.directory is not self.picture.directory:
             self._take(_compose(self.files, self._rows, self._registry.directory))
         return self._service

@@ -80,7 +80,7 @@ class Registry:
             self._trace(TraceEvent("registry not refreshed", "ac", {"reason": str(error)}))
             return
         except StorageError as error:
-            self._marks = {}  # the ledgers are not at fault: try again at the next request
+            self._marks = {}  # the ledgers are not at fault: try again at the next look
             self._trace(TraceEvent("registry not refreshed", "ac", {"reason": str(error)}))
             return
         if compiled is not None:
@@ -104,7 +104,7 @@ class Registry:
 
     def _compile(self, connection: Connection) -> Directory:
         # Looked at before reading: what is appended in between is then found by the next look. And kept
-        # even if reading fails: a broken ledger is read again when it changes, not at each request.
+        # even if reading fails: a broken ledger is read again when it changes, not at each look.
         self._marks = self._look()
         entries = [entry for ledger in self._ledgers for entry in read_ledger(ledger)]
         _write(connection, compile_directory(entries, self._publishers, self._subscribers, self._places))
