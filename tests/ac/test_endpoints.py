@@ -11,11 +11,13 @@ from pathlib import Path
 
 import aiocoap
 import cbor2
+import psycopg
 import pytest
 from ac_world import METER, ACWorld, request_for, scope
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_der_x509_certificate
+from postgres import PostgreSQL
 from running_ac import TIMEOUT, RunningAC, ask, client_of, running_ac, write_config
 
 from twoway.ac import AuditLog, Database, TicketRecords, ask_ac, load_config, rotate_key, serve
@@ -169,6 +171,27 @@ class TestIntrospection:
                 answer = await self.asked(ac, meter, odd)
                 assert answer.code == aiocoap.BAD_REQUEST
                 assert cbor2.loads(answer.payload)[30] == 1
+
+    async def test_beyond_a_bound_publishers_are_told_to_come_back(
+        self, world: ACWorld, postgresql: PostgreSQL
+    ) -> None:
+        # On PostgreSQL, where a question can be made to wait: whoever holds the table holds it up.
+        address = postgresql.new_database().render_as_string(hide_password=False)
+        path = write_config(world, more="[limits]\npending = 1")
+        path.write_text(path.read_text().replace('"ac.sqlite"', f'"{address}"'))
+        question = IntrospectionRequest(b"\x00").encode()
+        async with running_ac(world, path=path) as ac, client_of(world.meter) as meter:
+            assert (await self.asked(ac, meter, question)).code == aiocoap.CREATED
+            with psycopg.connect(address) as other:
+                other.execute("LOCK TABLE ticket")
+                both = {asyncio.create_task(self.asked(ac, meter, question)) for _ in range(2)}
+                done, waiting = await asyncio.wait(both, timeout=TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+                other.rollback()
+            (refused,) = (task.result() for task in done)
+            assert (refused.code, refused.opt.max_age) == (aiocoap.SERVICE_UNAVAILABLE, 2)
+            (answered,) = await asyncio.gather(*waiting)
+            assert answered.code == aiocoap.CREATED
+            assert (await self.asked(ac, meter, question)).code == aiocoap.CREATED
 
 
 class TestRevocationList:

@@ -126,7 +126,12 @@ class _Server:
         self.site.add_resource(
             ["introspect"],
             IntrospectionResource(
-                lambda: live.picture, database, clock=clock, request_bytes=limits.request_bytes, trace=trace
+                lambda: live.picture,
+                database,
+                clock=clock,
+                pending=limits.pending,
+                request_bytes=limits.request_bytes,
+                trace=trace,
             ),
         )
         self.site.add_resource(["revoke", "trl"], self._trl)

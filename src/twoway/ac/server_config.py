@@ -28,8 +28,8 @@ class LimitsSection(Section):
     remembered: int = Field(10_000, ge=1)
     """Identities, and as many networks, whose use is remembered."""
     pending: int = Field(256, ge=1)
-    """Requests that wait for the disk at the same time. What a disk writes in a tenth of a second; beyond it,
-    waiting only turns into retransmissions."""
+    """Requests for tickets that wait for the disk at the same time, and as many questions about tickets. What
+    a disk writes in a tenth of a second; beyond it, waiting only turns into retransmissions."""
     request_bytes: int = Field(4096, ge=512, le=65_536)
     """A request: 150 bytes as a rule, 4 KiB for 64 long paths and an RSA key, or a ticket to introspect."""
     observations: int = Field(20_000, ge=1)

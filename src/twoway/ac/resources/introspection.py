@@ -11,8 +11,9 @@ from aiocoap.resource import Resource
 from twoway.ac.introspection import NotEntitled, introspect, require_publisher
 from twoway.ac.picture import Picture
 from twoway.ac.resources.bodies import body_of
+from twoway.ac.resources.pending import Busy, Pending
 from twoway.ac.storage import Database
-from twoway.ac.tickets import find_ticket
+from twoway.ac.tickets import TicketRecord, find_ticket
 from twoway.clock import Clock
 from twoway.coap import peer_of
 from twoway.errors import StorageError
@@ -34,6 +35,7 @@ class IntrospectionResource(Resource):  # type: ignore[misc]  # aiocoap ships no
         picture: returns what is known now.
         database: where the tickets are.
         clock: where time comes from.
+        pending: questions that may wait for the database at the same time.
         request_bytes: the largest request.
         trace: hears who asked and what of it was said; never a ticket.
     """
@@ -47,6 +49,7 @@ class IntrospectionResource(Resource):  # type: ignore[misc]  # aiocoap ships no
         database: Database,
         *,
         clock: Clock,
+        pending: int,
         request_bytes: int,
         trace: Trace = ignore,
     ) -> None:
@@ -54,6 +57,7 @@ class IntrospectionResource(Resource):  # type: ignore[misc]  # aiocoap ships no
         self._picture = picture
         self._database = database
         self._clock = clock
+        self._pending = Pending(pending)
         self._request_bytes = request_bytes
         self._trace = trace
 
@@ -61,7 +65,7 @@ class IntrospectionResource(Resource):  # type: ignore[misc]  # aiocoap ships no
         """Answer 2.01 with what the AC vouches for, or 4.03 without a payload to whom it is none of.
 
         Raises:
-            RenderableError: 4.06, 4.13 or 4.15, what :func:`body_of` says.
+            RenderableError: 4.06, 4.13 or 4.15, what :func:`body_of` says; 5.03 while too many wait.
         """
         payload = body_of(request, limit=self._request_bytes)
         picture, peer = self._picture(), peer_of(request)
@@ -75,18 +79,22 @@ class IntrospectionResource(Resource):  # type: ignore[misc]  # aiocoap ships no
         except MalformedACE as fault:
             error = TokenError(ErrorCode.INVALID_REQUEST, fault.what)
             return Message(code=Code.BAD_REQUEST, payload=error.encode(), content_format=CONTENT_FORMAT_ACE)
-        name = token_hash(question.token)
-        try:
-            record = await asyncio.to_thread(
-                self._database.read, lambda connection: find_ticket(connection, name)
-            )
-        except StorageError as error:
-            # Who cannot be told grants nothing, which is the publisher's part (RFC 9200 section 5.9).
-            self._trace(TraceEvent("introspection failed", "ac", {"reason": str(error)}))
-            return Message(code=Code.SERVICE_UNAVAILABLE)
+        record = await self._find(question)
         answer = introspect(question, record, publisher=publisher, picture=picture, now=self._clock.now())
         self._tell(publisher.uri, "active" if answer.active else "inactive")
         return Message(code=Code.CREATED, payload=answer.encode(), content_format=CONTENT_FORMAT_ACE)
+
+    async def _find(self, question: IntrospectionRequest) -> TicketRecord | None:
+        name = token_hash(question.token)
+        with self._pending.one_more():
+            try:
+                return await asyncio.to_thread(
+                    self._database.read, lambda connection: find_ticket(connection, name)
+                )
+            except StorageError as error:
+                # Who cannot be told grants nothing, which is the publisher's part (RFC 9200 section 5.9).
+                self._trace(TraceEvent("introspection failed", "ac", {"reason": str(error)}))
+                raise Busy from None
 
     def _tell(self, requester: str, outcome: str) -> None:
         self._trace(TraceEvent("ticket introspected", "ac", {"requester": requester, "outcome": outcome}))

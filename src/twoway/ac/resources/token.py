@@ -15,6 +15,7 @@ from twoway.ac.approval import Approval, Asking
 from twoway.ac.audit import AuditLog
 from twoway.ac.decisions import AuditEntry, Grant, Refusal
 from twoway.ac.resources.bodies import body_of
+from twoway.ac.resources.pending import Busy, Pending
 from twoway.ac.service import TokenService
 from twoway.ac.storage import Database
 from twoway.ac.tickets import HolderRevoked, TicketRecords, find_key
@@ -23,9 +24,6 @@ from twoway.coap import connection_of, peer_of
 from twoway.errors import StorageError
 from twoway.tickets import CONTENT_FORMAT_ACE, ErrorCode, TokenRequestRejected
 from twoway.trace import Trace, TraceEvent, ignore
-
-_RETRY_SECONDS = 2
-"""When to come back: Max-Age of a 5.03 (RFC 7252 section 5.9.3.4)."""
 
 
 class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
@@ -63,28 +61,23 @@ class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
         self._records = records
         self._audit = audit
         self._clock = clock
-        self._most_pending = pending
+        self._pending = Pending(pending)
         self._request_bytes = request_bytes
         self._trace = trace
-        self._pending = 0
 
     async def render_post(self, request: Message) -> Message:
         """Answer a request for a ticket: 2.01, an error of RFC 9200 section 5.8.3, or why it was not read.
 
         Raises:
-            RenderableError: 4.06, 4.13 or 4.15, what :func:`body_of` says.
+            RenderableError: 4.06, 4.13 or 4.15, what :func:`body_of` says; 5.03 while too many wait.
         """
         payload = body_of(request, limit=self._request_bytes)
-        if self._pending >= self._most_pending:
-            return Message(code=Code.SERVICE_UNAVAILABLE, max_age=_RETRY_SECONDS)
-        self._pending += 1
-        try:
-            return await self._answer(payload, request)
-        except StorageError as error:
-            self._trace(TraceEvent("ticket not written", "ac", {"reason": str(error)}))
-            return Message(code=Code.SERVICE_UNAVAILABLE, max_age=_RETRY_SECONDS)
-        finally:
-            self._pending -= 1
+        with self._pending.one_more():
+            try:
+                return await self._answer(payload, request)
+            except StorageError as error:
+                self._trace(TraceEvent("ticket not written", "ac", {"reason": str(error)}))
+                raise Busy from None
 
     async def _answer(self, payload: bytes, request: Message) -> Message:
         service = await self._service()
