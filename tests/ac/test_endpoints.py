@@ -440,6 +440,32 @@ class TestReload:
                 await revoke(ac, ticket)
                 assert (await following(told)).code == aiocoap.CONTENT
 
+    async def test_a_rate_is_taken(self, world: ACWorld) -> None:
+        more = "[limits]\nburst_per_identity = 1000"
+        async with running_ac(world, more=more) as ac, client_of(world.tenant) as tenant:
+            for _ in range(3):
+                assert (await ask(tenant, get(ac, "keys"))).code == aiocoap.CONTENT
+            ac.config.write_text(ac.config.read_text().replace("1000", "1\nrate_per_identity = 0.001"))
+            await asyncio.to_thread(ask_ac, load_config(ac.config).control, "reload")
+            assert (await ask(tenant, get(ac, "keys"))).code == aiocoap.CONTENT
+            assert (await ask(tenant, get(ac, "keys"))).code == aiocoap.TOO_MANY_REQUESTS
+
+    @pytest.mark.parametrize(
+        "name",
+        ["pending", "request_bytes", "observations", "observations_per_connection", "associations"],
+    )
+    async def test_a_bound_on_what_was_let_in_is_refused_by_its_name(self, world: ACWorld, name: str) -> None:
+        async with running_ac(world) as ac:
+            good = ac.config.read_text()
+            changed = "burst_per_identity = 1\nrate_per_identity = 0.001"
+            ac.config.write_text(f"{good}\n[limits]\n{name} = 600\n{changed}")
+            with pytest.raises(ConfigurationError, match=f"^the value of '{name}' cannot change") as caught:
+                await asyncio.to_thread(ask_ac, load_config(ac.config).control, "reload")
+            assert "\n" not in str(caught.value)
+            async with client_of(world.tenant) as tenant:  # and nothing else of the file was taken
+                for _ in range(2):
+                    assert (await ask(tenant, get(ac, "keys"))).code == aiocoap.CONTENT
+
     async def test_a_new_certificate_is_shown_to_those_who_come_later(self, world: ACWorld) -> None:
         async with running_ac(world) as ac, client_of(world.tenant) as tenant:
             await obtain(ac, tenant, world.tenant)

@@ -8,7 +8,7 @@ failure, and never end an association.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,6 +30,7 @@ from twoway.ac.storage import Database
 from twoway.ac.surroundings import Surroundings
 from twoway.ac.tickets import TicketRecord, read_revoked
 from twoway.clock import Clock
+from twoway.configuration import Section
 from twoway.errors import ConfigurationError
 from twoway.pki import StoredIdentity
 from twoway.policy import LinkedGrant, PolicySet
@@ -40,6 +41,8 @@ LEDGERS_INTERVAL = 0.25
 a thread's turn, since a file system may let it wait; requests that come in between need not."""
 _FIXED = ("listen", "uri", "database", "control", "audit_rows")
 """What cannot change while the AC runs: others have been told, or it is open."""
+_FIXED_LIMITS = ("pending", "request_bytes", "observations", "observations_per_connection", "associations")
+"""Likewise of ``[limits]``: what was let in counts against them."""
 
 
 @dataclass(frozen=True)
@@ -157,11 +160,8 @@ class LivePicture:
             ConfigurationError: one of them cannot be used, or says what cannot change while the AC runs.
             StorageError: the registry could not be written.
         """
-        for name in _FIXED:
-            if getattr(config, name) != getattr(self.files.config, name):
-                raise ConfigurationError(
-                    f"the value of {name!r} cannot change while the AC runs", remedy="start the AC anew"
-                )
+        _require_same(self.files.config, config, _FIXED)
+        _require_same(self.files.config.limits, config.limits, _FIXED_LIMITS)
         files = await asyncio.to_thread(lambda: Files.load(config, clock=self._clock, entropy=self._entropy))
         if files.identity.identity.uri != self.picture.issuer:
             raise ConfigurationError(
@@ -233,6 +233,14 @@ def require_signing_key(identity: StoredIdentity) -> ec.EllipticCurvePrivateKey:
             remedy="issue the AC's identity with --key p-256",
         )
     return key
+
+
+def _require_same(before: Section, after: Section, names: Iterable[str]) -> None:
+    for name in names:
+        if getattr(before, name) != getattr(after, name):
+            raise ConfigurationError(
+                f"the value of {name!r} cannot change while the AC runs", remedy="start the AC anew"
+            )
 
 
 def _registry(config: ACConfig, database: Database, trace: Trace) -> Registry:
