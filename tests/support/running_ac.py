@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +14,9 @@ import aiocoap
 from ac_world import METER, ACWorld
 from small_pki import Credential
 
+import twoway
 from twoway.ac import load_config, serve
+from twoway.ac.storage import DatabaseAddress
 from twoway.coap import open_context
 from twoway.dtls import CertificateCredential, DTLSConfig
 from twoway.net import Endpoint
@@ -28,8 +32,8 @@ class RunningAC:
 
     uri: str
     """``coaps://127.0.0.1:PORT``."""
-    database: Path
-    """Its SQLite file."""
+    database: DatabaseAddress
+    """Its database."""
     config: Path
     """Its ``ac.toml``."""
     events: list[TraceEvent]
@@ -95,13 +99,45 @@ async def running_ac(
         assert task.cancelled(), "the AC did not end cleanly when it was cancelled"
 
 
+@dataclass(frozen=True)
+class ServedAC(RunningAC):
+    """An AC in a process of its own."""
+
+    process: asyncio.subprocess.Process
+
+    async def kill(self) -> None:
+        """End it at once, without any chance to tidy up."""
+        self.process.kill()
+        await asyncio.wait_for(self.process.wait(), TIMEOUT)
+
+
 @asynccontextmanager
-async def client_of(credential: Credential) -> AsyncIterator[aiocoap.Context]:
-    """A CoAP context whose requests to coaps URIs are made with ``credential``."""
+async def served_ac(path: Path) -> AsyncIterator[ServedAC]:
+    """Let ``twoway ac serve`` run with a configuration; it is killed at the end, if it was not before."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "twoway", "ac", "serve", str(path)),
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(twoway.__file__).parents[1])},
+    )
+    try:
+        assert process.stdout is not None
+        word, _, uri = (await asyncio.wait_for(process.stdout.readline(), TIMEOUT)).decode().partition(" ")
+        assert word == "ready"
+        yield ServedAC(uri.strip(), load_config(path).database, path, [], process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
+async def client_of(credential: Credential, *, host: str = "127.0.0.1") -> AsyncIterator[aiocoap.Context]:
+    """A CoAP context whose requests to coaps URIs are made with ``credential``, from the address ``host``."""
     config = DTLSConfig(
         certificate=CertificateCredential(credential.chain, credential.private_key), trust=credential.trust
     )
-    endpoint = await Endpoint.open(host="127.0.0.1")
+    endpoint = await Endpoint.open(host=host)
     context = await open_context(endpoint, client_config=lambda host, port: config)
     try:
         yield context
