@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import tempfile
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any, Self
 
+import aiocoap
 import cbor2
+import pytest
 from ac_world import METER, NOW, ACWorld, request_for, scope
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from running_ac import TIMEOUT, ask, client_of, running_ac
 
 from twoway.ac import Grant
 from twoway.ac.picture import Picture
 from twoway.ac.revocation import RevocationList
 from twoway.tickets import (
+    CONTENT_FORMAT_ACE,
     ErrorCode,
     IntrospectionRequest,
     MalformedACE,
@@ -111,6 +120,81 @@ def test_any_introspection(value: object, as_token: bool) -> None:
     except MalformedACE:
         return
     assert isinstance(asked.token, bytes)
+
+
+class Attacker:
+    """An AC that runs in a thread, and those who ask it over real sockets."""
+
+    def __init__(self, folder: Path) -> None:
+        self._world = ACWorld.make(folder / "world")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._open = AsyncExitStack()
+        self._do(self._begin())
+        return self
+
+    async def _begin(self) -> None:
+        more = "[limits]\nburst_per_identity = 1000000\nburst_per_network = 1000000"
+        self._ac = await self._open.enter_async_context(running_ac(self._world, more=more))
+        self._clients = {
+            "token": await self._open.enter_async_context(client_of(self._world.tenant)),
+            "introspect": await self._open.enter_async_context(client_of(self._world.meter)),
+        }
+
+    def _do(self, work: Coroutine[object, object, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT)
+
+    def post(self, path: str, payload: bytes) -> aiocoap.Message:
+        """Ask and return the answer, whatever it is."""
+        message = aiocoap.Message(
+            code=aiocoap.POST,
+            uri=f"{self._ac.uri}/{path}",
+            payload=payload,
+            content_format=CONTENT_FORMAT_ACE,
+        )
+        return self._do(ask(self._clients[path], message))
+
+    def good(self) -> dict[int, object]:
+        return cbor2.loads(request_for(self._world.tenant, scope=scope(("/power", Method.GET))).encode())
+
+    def __exit__(self, *_: object) -> None:
+        self._do(self._open.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(TIMEOUT)
+        self._loop.close()
+
+
+@pytest.fixture(scope="module")
+def attacker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacker]:
+    with Attacker(tmp_path_factory.mktemp("ac")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("path", ["token", "introspect"])
+@settings(deadline=None, max_examples=40)
+@given(
+    value=ANYTHING | st.dictionaries(KEYS, ANYTHING, max_size=4),
+    whole=st.booleans(),
+    left_out=st.sets(st.sampled_from([4, 5, 9, 11])),
+)
+def test_any_cbor_over_a_socket_is_answered_in_ace(
+    attacker: Attacker, path: str, value: object, whole: bool, left_out: set[int]
+) -> None:
+    if not whole and isinstance(value, dict):
+        good = attacker.good() if path == "token" else {11: b"ticket"}
+        value = {key: item for key, item in good.items() if key not in left_out} | value
+    payload = cbor2.dumps(value)
+    assume(len(payload) <= 4096)
+    answer = attacker.post(path, payload)
+    assert answer.opt.content_format == CONTENT_FORMAT_ACE
+    if answer.code == aiocoap.CREATED:
+        assert isinstance(cbor2.loads(answer.payload), dict)
+    else:
+        error = TokenError.parse_untrusted(answer.payload)
+        assert divmod(answer.code, 32) == error.code.response_code
 
 
 @given(
