@@ -210,6 +210,7 @@ async def test_beyond_a_bound_requesters_are_told_to_come_back(
         other.close()
         (refused,) = (task.result() for task in done)
         assert (refused.code, refused.opt.max_age) == (aiocoap.SERVICE_UNAVAILABLE, 2)
+        assert "ticket not written" not in {event.name for event in ac.events}, "it did wait"
         (answered,) = await asyncio.gather(*waiting)
         assert answered.code == aiocoap.CREATED
         again = await ask(rival, post(ac, request_for(world.rival, scope=POWER).encode()))

@@ -189,6 +189,7 @@ class TestIntrospection:
                 other.rollback()
             (refused,) = (task.result() for task in done)
             assert (refused.code, refused.opt.max_age) == (aiocoap.SERVICE_UNAVAILABLE, 2)
+            assert "introspection failed" not in {event.name for event in ac.events}, "it did wait"
             (answered,) = await asyncio.gather(*waiting)
             assert answered.code == aiocoap.CREATED
             assert (await self.asked(ac, meter, question)).code == aiocoap.CREATED
