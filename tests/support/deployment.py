@@ -6,22 +6,26 @@
         identity = deployment.identity("reader")                 # a subscriber of the same region
         await deployment.stop("meter"); await deployment.start_publisher("meter")   # on the same port
 
+    keyed = await deployment.start_keyed_publisher()          # one that takes symmetric keys of tickets
+    await deployment.records(lambda records: records.revoke_by_holder(...))   # at the AC, as a command does
+
 Publishers replay a series that counts 0, 1, 2, ... so that whoever stores it can see gaps and repetitions.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from twoway import ac, publisher
 from twoway.identity import identity_uri
 from twoway.pki import CertificateAuthority, KeyKind, Role, StoredIdentity
-from twoway.subscriber import ACReference
+from twoway.subscriber import ACReference, KeyedPublisher
 from twoway.trace import TraceEvent
 
 POLICIES = """
@@ -33,6 +37,8 @@ when { principal.region == resource.publisher.region };
 NORTH = {"organisation": "utility", "region": "north"}
 KEY_HEX = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 PATIENCE = 20.0
+
+T = TypeVar("T")
 
 
 class Deployment:
@@ -75,29 +81,58 @@ class Deployment:
         """The token endpoint of the running AC."""
         return f"coaps://127.0.0.1:{self.ports['ac'] or 9}/token"
 
+    @property
+    def ac_toml(self) -> Path:
+        """The configuration of the AC."""
+        return self.folder / "ac.toml"
+
+    def write_ac_toml(self, publishers: tuple[str, ...] = ("meter", "water")) -> ac.ACConfig:
+        """Write the configuration of the AC; "host" is a publisher of which there is no certificate."""
+        sections = "".join(
+            f'[[publisher]]\nidentity = "{identity_uri(name)}"\n'
+            f'resources = [{{ path = "/count" }}, {{ path = "/other" }}]\n' + self._known_of(name)
+            for name in publishers
+        )
+        self.ac_toml.write_text(
+            f'identity = "identities/ac"\nlisten = "127.0.0.1:{self.ports["ac"]}"\ndatabase = "ac.sqlite"\n'
+            'sealing_key = "sealing.key"\n'
+            f'policies = "policies"\nledgers = ["ca/issued.jsonl"]\n{sections}'
+        )
+        return ac.load_config(self.ac_toml)
+
     async def start_ac(
         self, *, lifetime: int = 600, publishers: tuple[str, ...] = ("meter", "water")
     ) -> None:
         """Start the AC; a lifetime under the file's minimum is for tests of expiry."""
-        sections = "".join(
-            f'[[publisher]]\nidentity = "{identity_uri(name)}"\n'
-            f'resources = [{{ path = "/count" }}, {{ path = "/other" }}]\n' + self._pinned(name)
-            for name in publishers
-        )
-        path = self.folder / "ac.toml"
-        path.write_text(
-            f'identity = "identities/ac"\nlisten = "127.0.0.1:{self.ports["ac"]}"\ndatabase = "ac.sqlite"\n'
-            f'policies = "policies"\nledgers = ["ca/issued.jsonl"]\n{sections}'
-        )
-        config = ac.load_config(path).model_copy(update={"ticket_lifetime": lifetime})
+        config = self.write_ac_toml(publishers).model_copy(update={"ticket_lifetime": lifetime})
         await self._start("ac", lambda ready: ac.serve(config, ready=ready, trace=self.events.append))
+
+    async def records(self, change: Callable[[ac.TicketRecords], Awaitable[T]]) -> T:
+        """Change tickets beside the running AC, as another replica or a command does."""
+        database = ac.Database.existing(self.folder / "ac.sqlite")
+        try:
+            return await change(ac.TicketRecords(database, ac.AuditLog(database)))
+        finally:
+            database.close()
+
+    def now(self) -> datetime:
+        """The time."""
+        return datetime.now(UTC)
+
+    def share_secret(self, name: str) -> None:
+        """Let the AC, of which the configuration is written, and a publisher share a secret."""
+        config = ac.load_config(self.ac_toml)
+        ac.Database(config.database).close()
+        ac.add_secret(config, identity_uri(name), self.folder / f"{name}.secret", entropy=os.urandom)
 
     def pin(self, name: str) -> None:
         """Let the AC know the certificate that a publisher has now, whatever is issued later."""
         (self.folder / "pinned").mkdir(exist_ok=True)
         shutil.copy(self.folder / "identities" / name / "cert.pem", self.folder / "pinned" / f"{name}.pem")
 
-    def _pinned(self, name: str) -> str:
+    def _known_of(self, name: str) -> str:
+        if name == "host":
+            return 'organisation = "utility"\nregion = "north"\n'
         pinned = self.folder / "pinned" / f"{name}.pem"
         return f'certificate = "pinned/{name}.pem"\n' if pinned.exists() else ""
 
@@ -109,6 +144,7 @@ class Deployment:
         token_uri: str | None = None,
         trusted_ac: str = "ac",
         follow: bool = True,
+        poll_interval: float = 60.0,
     ) -> Path:
         """Write the configuration of a publisher; "host" is the one that has only a pre-shared key."""
         if name == "host":
@@ -120,8 +156,13 @@ class Deployment:
         else:
             head = f'identity = "identities/{name}"\ndefault_subscribers = ["{identity_uri("sink")}"]\n'
             certificate = f"identities/{trusted_ac}/cert.pem"
-            authority = f'[ac]\nuri = "{token_uri or self.token_uri}"\ncertificate = "{certificate}"\n'
-            authority += "" if follow else "follow = false\n"
+            authority = (
+                f'[ac]\nuri = "{token_uri or self.token_uri}"\ncertificate = "{certificate}"\n'
+                f"poll_interval = {poll_interval}\nfollow = {str(follow).lower()}\n"
+            )
+        return self._write_publisher_toml(name, head, authority, interval)
+
+    def _write_publisher_toml(self, name: str, head: str, authority: str, interval: float) -> Path:
         port = self.ports.setdefault(name, 0)
         resources = "".join(
             f'[[resource]]\npath = "/{path}"\nsource = "csv"\nfile = "count.csv"\nname = "{path}"\n'
@@ -132,24 +173,38 @@ class Deployment:
         path.write_text(f'{head}listen = "127.0.0.1:{port}"\n{authority}{resources}')
         return path
 
-    async def start_publisher(
-        self,
-        name: str,
-        *,
-        interval: float = 0.1,
-        token_uri: str | None = None,
-        trusted_ac: str = "ac",
-        follow: bool = True,
-    ) -> str:
-        """Start a publisher, on the port that it had before if it had one, and return its URI."""
-        config = publisher.load_config(
-            self.publisher_toml(
-                name, interval=interval, token_uri=token_uri, trusted_ac=trusted_ac, follow=follow
-            )
-        )
+    async def start_publisher(self, name: str, **options: object) -> str:
+        """Start a publisher, on the port that it had before if it had one, and return its URI.
+
+        The options are those of :meth:`publisher_toml`.
+        """
+        return await self._serve_publisher(name, self.publisher_toml(name, **options))
+
+    async def start_keyed_publisher(self, name: str = "host", *, interval: float = 0.1) -> KeyedPublisher:
+        """Start a publisher that takes symmetric keys of tickets: "host" has nothing else and cannot follow
+        the AC; any other has its certificate beside, and does."""
+        shared = f'[ac]\nuri = "{self.token_uri}"\nshared_secret_file = "{name}.secret"\n'
+        if name == "host":
+            head = f'name = "{identity_uri(name)}"\n'
+            authority = f'{shared}identity = "{identity_uri("ac")}"\nfollow = false\n'
+        else:
+            head = f'identity = "identities/{name}"\n'
+            authority = f'{shared}certificate = "identities/ac/cert.pem"\n'
+        plain = '[plain]\nlisten = "127.0.0.1:0"\n'
+        path = self._write_publisher_toml(name, head, authority + plain, interval)
+        uri = await self._serve_publisher(name, path)
+        port = next(event.data["port"] for event in reversed(self.events) if event.name == "plain port open")
+        return KeyedPublisher(identity_uri(name), uri, f"coap://127.0.0.1:{port}/authz-info")
+
+    async def _serve_publisher(self, name: str, path: Path) -> str:
+        config = publisher.load_config(path)
         return await self._start(
             name, lambda ready: publisher.serve(config, ready=ready, trace=self.events.append)
         )
+
+    def told(self, name: str) -> list[dict[str, object]]:
+        """What the traces of all parties said under a name."""
+        return [dict(event.data) for event in self.events if event.name == name]
 
     async def stop(self, name: str) -> None:
         """Stop what was started under ``name``, in an orderly way."""
