@@ -122,6 +122,26 @@ def test_what_cannot_be_asked_is_one_sentence(asked: Inquiry, what: str) -> None
         desk().answer(asked)
 
 
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("/power", "/power"),
+        ("/caf\u00e9", "/caf%C3%A9"),
+        ("/caf%c3%a9", "/caf%C3%A9"),
+        ("/power?unit=kW&x", "/power?unit=kW&x"),
+    ],
+)
+def test_a_resource_is_asked_for_as_the_file_has_it_or_as_a_refusal_tells_it(text: str, target: str) -> None:
+    assert asked_target(text) == target
+
+
+@pytest.mark.parametrize("text", ["power", "/a//b", "/a b", "?x", "/%zz", "/../x?y", "/%ff", "/a?\n", "%"])
+def test_what_is_no_resource_is_one_sentence(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        asked_target(text)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_case_that_cannot_be_asked_is_named(building: Path) -> None:
     file = building / "expected.toml"
     file.write_text(file.read_text().replace('subscriber = "tenant-1"', 'subscriber = "nobody"', 1))

@@ -30,7 +30,7 @@ from twoway.ac.directory import Directory, compile_directory
 from twoway.ac.entity import Entity
 from twoway.ac.expectations import compare, load_expectations, parse_time
 from twoway.ac.granting import GrantBook
-from twoway.ac.inquiry import Inquiry, InquiryDesk, resource_target
+from twoway.ac.inquiry import Inquiry, InquiryDesk, asked_target, resource_target
 from twoway.ac.picture import Picture
 from twoway.ac.registry import Registry
 from twoway.ac.revocation import RevocationChange, RevocationList
@@ -70,6 +70,7 @@ __all__ = [
     "TokenService",
     "add_secret",
     "ask_ac",
+    "asked_target",
     "compare",
     "compile_directory",
     "drop_secret",

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from twoway.ac.config import MethodName, Word
-from twoway.ac.inquiry import Inquiry, InquiryDesk
+from twoway.ac.inquiry import Inquiry, InquiryDesk, resource_target
 from twoway.configuration import IdentityURI, ResourcePath, Section, load_toml, validated_by
 from twoway.errors import ConfigurationError
 from twoway.policy.explanation import Explanation
@@ -112,7 +112,7 @@ def _answer(case: CaseSection, expectations: ExpectationsFile, desk: InquiryDesk
     inquiry = Inquiry(
         subscriber=case.subscriber,
         publisher=case.publisher,
-        resource=case.resource,
+        resource=resource_target(case.resource),
         action=case.action,
         at=case.at or expectations.at,
         address=case.address,

@@ -16,13 +16,14 @@ from twoway.ac.directory import Directory, compile_directory
 from twoway.ac.entity import Entity
 from twoway.ac.rights import action_of
 from twoway.ac.surroundings import Surroundings
-from twoway.errors import ConfigurationError
+from twoway.configuration import parse_resource_path
+from twoway.errors import CallerError, ConfigurationError
 from twoway.pki import read_ledger
 from twoway.policy import LinkedGrant, PolicySet, Question
 from twoway.policy.explanation import Explanation, explain
 from twoway.policy.lint import Offer, Remark, lint_policies
 from twoway.policy.regions import plain_address
-from twoway.tickets import Method, target_from_options
+from twoway.tickets import Method, Scope, target_from_options
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Inquiry:
     publisher: str
     """Identity of who would be asked."""
     resource: str
-    """The path, ``/power``."""
+    """What scopes call the resource, ``/power``; see :func:`asked_target`."""
     action: MethodName
     """The method."""
     at: datetime
@@ -86,12 +87,15 @@ class InquiryDesk:
         circumstances = self._surroundings.circumstances(
             inquiry.at, address=inquiry.address, purpose=inquiry.purpose
         )
-        target = resource_target(inquiry.resource)
-        _require_offered(publisher, target, inquiry.action)
+        _require_offered(publisher, inquiry.resource, inquiry.action)
         return explain(
             self._policies,
             Question(
-                subscriber.as_subscriber(), inquiry.action, publisher.as_publisher(), target, circumstances
+                subscriber.as_subscriber(),
+                inquiry.action,
+                publisher.as_publisher(),
+                inquiry.resource,
+                circumstances,
             ),
         )
 
@@ -144,6 +148,27 @@ class InquiryDesk:
 def resource_target(path: str) -> str:
     """Return what scopes and policies call the resource of a path."""
     return target_from_options(path[1:].split("/"), ())
+
+
+def asked_target(text: str) -> str:
+    """Return what scopes and policies call what somebody asks for.
+
+    Args:
+        text: a path as the operator's file has it; or, where ``?`` or ``%`` stands in it, path and query as a
+            URI has them, which is how a refused reader is told them.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if not set("?%") & set(text):
+        return resource_target(parse_resource_path(text))
+    try:
+        ((target, _method),) = Scope(((text, Method.GET),)).entries
+    except CallerError:
+        raise ConfigurationError(
+            f"{text!r} is not path and query of a resource", remedy="write it as /name or /name?query"
+        ) from None
+    return target
 
 
 def _require_offered(publisher: Entity, target: str, action: str) -> None:

@@ -35,7 +35,7 @@ def check(
     config: Config,
     subscriber: Annotated[str, typer.Option(help="Who would ask: a short name, or a whole urn:.")],
     publisher: Annotated[str, typer.Option(help="Who would be asked.")],
-    resource: Annotated[str, typer.Option(help="The path, /power.")],
+    resource: Annotated[str, typer.Option(help="The path, /power; or path and query.")],
     action: Annotated[MethodName, typer.Option(help="The method.")] = "GET",
     at: Annotated[str | None, typer.Option(metavar="TIME", help="When.  [default: now]")] = None,
     address: Annotated[
@@ -56,7 +56,7 @@ def check(
         twoway.ac.Inquiry(
             subscriber=identity_uri(subscriber),
             publisher=identity_uri(publisher),
-            resource=parse_resource_path(resource),
+            resource=twoway.ac.asked_target(resource),
             action=action,
             at=twoway.ac.parse_time(at) if at else SystemClock().now(),
             address=address,
