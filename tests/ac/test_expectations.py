@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from twoway.ac import Inquiry, InquiryDesk, Surroundings, compare, load_config, load_expectations, parse_time
+from twoway.ac import (
+    Inquiry,
+    InquiryDesk,
+    Surroundings,
+    asked_target,
+    compare,
+    load_config,
+    load_expectations,
+    parse_time,
+)
 from twoway.ac.config import RegionsSection
 from twoway.errors import ConfigurationError
 from twoway.identity import identity_uri

@@ -16,7 +16,7 @@ from twoway.publisher.exi_file import ExiFile
 from twoway.publisher.holdings import Holdings
 from twoway.publisher.refusal import AccessRefused
 from twoway.publisher.service import AccessControl
-from twoway.tickets import CreationHints, TicketReason, TicketRejected
+from twoway.tickets import CreationHints, TicketReason, TicketRejected, token_hash
 
 PKI = small_pki()
 NONCE = "cnonce = true\ncnonce_lifetime = 60\nfollow = false"
@@ -105,6 +105,16 @@ class TestLifeFromFirstSight:
         ticket = publisher.ac.ticket(publisher.reader, exi=60)
         assert publisher.upload(ticket) is None
         publisher.start()
+        assert publisher.upload(ticket) is TicketReason.EXPIRED
+        assert publisher.upload(publisher.ac.ticket(publisher.reader, exi=60)) is None
+
+    def test_a_revoked_one_stays_refused_when_its_hash_is_forgotten(self, tmp_path):
+        """RFC 9770 section 11.1."""
+        publisher = Clockless(tmp_path)
+        ticket = publisher.ac.ticket(publisher.reader, exi=60)
+        assert publisher.upload(ticket) is None
+        publisher.access.holdings.expunge({token_hash(ticket)})
+        assert not publisher.stands()
         assert publisher.upload(ticket) is TicketReason.EXPIRED
         assert publisher.upload(publisher.ac.ticket(publisher.reader, exi=60)) is None
 

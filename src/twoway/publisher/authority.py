@@ -19,6 +19,7 @@ from twoway.tickets import (
     TicketVerifier,
     TrustedIssuer,
     cose,
+    sequence_of,
 )
 
 
@@ -93,6 +94,14 @@ class Authority:
             return cose.parse1_untrusted(ticket.encoded).key_id in self._key_ids
         except COSERejected:
             return self._secret is not None  # it is encrypted, and the secret does not change while we run
+
+    def note_revoked(self, ticket: Ticket) -> None:
+        """Let a revoked ticket that lives from first sight on count as expired (RFC 9770 section 11.1).
+
+        The book on the disk knows it already: it was written down before the ticket counted.
+        """
+        if ticket.exi is not None and self._exi_ledger is not None:
+            self._exi_ledger.note_revoked(sequence_of(ticket.ticket_id, self._audience))
 
     def _take(self, keys: Sequence[SigningKey]) -> None:
         public_keys = {key.key_id: key.public_key for key in keys}

@@ -144,14 +144,21 @@ class Holdings:
         return self._presented.get(sha256(named.encoded).digest())
 
     def expunge(self, hashes: Collection[bytes]) -> None:
-        """Forget the tickets with these token hashes: they have been revoked (RFC 9770 section 11)."""
-        self._tickets.drop_revoked(hashes)
+        """Forget the tickets with these token hashes: they have been revoked (RFC 9770 section 11).
+
+        Of those that live from first sight on, the numbers count as expired from now on (section 11.1): they
+        stay refused when there is no room for their hashes any more.
+        """
+        for ticket in self._tickets.drop_revoked(hashes):
+            if self.authority is not None:
+                self.authority.note_revoked(ticket)
 
     def expunge_unsigned(self) -> None:
         """Forget the tickets whose signing key the AC has withdrawn."""
         authority = self.authority
         if authority is not None:
-            self.expunge({ticket.token_hash for ticket in self._tickets if not authority.protected(ticket)})
+            unsigned = {ticket.token_hash for ticket in self._tickets if not authority.protected(ticket)}
+            self._tickets.drop_revoked(unsigned)
 
     def drop_expired(self, now: datetime) -> None:
         """Forget the tickets whose time is over."""
