@@ -16,7 +16,7 @@ PACKAGE = Path(twoway.__file__).parent
 PAPER = TESTS.parent / "docs" / "standards.md"
 PARTIES = {"AC", "Publisher", "Subscriber", "Both", "All"}
 RULE = re.compile(r"^- \*\*(\w+)\*\*: (.*?)(?=^- \*\*|^#|\Z)", re.MULTILINE | re.DOTALL)
-PART = re.compile(r"^  - (Code|Tests|Not done|Open)(?:: (.*?))?\s*(?=^  - |\Z)", re.MULTILINE | re.DOTALL)
+PART = re.compile(r"^  - (Code|Tests|Not done)(?:: (.*?))?\s*(?=^  - |\Z)", re.MULTILINE | re.DOTALL)
 MODULE = re.compile(r"`([\w/]+\.py)`")
 TEST = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 
@@ -50,11 +50,17 @@ def test_the_rules_are_found():
     assert len(rules()) == len(re.findall(r"^- \*\*", PAPER.read_text(), re.MULTILINE))
 
 
+def test_no_rule_is_open():
+    """Neither marked so nor without a word of what became of it."""
+    assert "Open" not in re.findall(r"^ *- (\w+)", PAPER.read_text(), re.MULTILINE)
+    assert [wording for _, wording, parts in rules() if not parts] == []
+
+
 @each_rule
 def test_each_rule_says_whom_it_binds_and_where_it_is_kept_or_why_not(party, wording, parts):
     assert party in PARTIES
     assert wording.endswith(".")
-    assert set(parts) in ({"Code", "Tests"}, {"Not done"}, {"Open"})
+    assert set(parts) in ({"Code", "Tests"}, {"Not done"})
     if "Not done" in parts:
         assert parts["Not done"].endswith(".")
 

@@ -1,4 +1,4 @@
-"""Symmetric keys of tickets with everything real: the AC, publishers that share a secret with it, subscribers.
+"""Symmetric keys of tickets with everything real: an AC, publishers that share a secret with it, subscribers.
 
 RFC 9202 section 3.3, over sockets: the AC makes the key, the publisher derives it from the ticket, and both
 forms of ``psk_identity`` lead to it.

@@ -1,4 +1,4 @@
-"""Revocation with everything real: the AC, a publisher that follows it, a subscriber that observes (RFC 9770)."""
+"""Revocation with everything real (RFC 9770): an AC, a publisher that follows it, an observing subscriber."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Bearer:
 
 
 class TestTheEnd:
-    async def test_observation_and_association_end_within_two_seconds_and_the_ticket_is_taken_by_nobody(
+    async def test_observation_and_association_end_within_two_seconds_and_for_good(
         self, deployment: Deployment
     ):
         """T7, T8."""
@@ -110,9 +110,7 @@ class TestTheEnd:
         with GrantBook.open(load_config(deployment.ac_toml)) as book:
             book.give(grant)
         steps: list[Step] = []
-        reader = Subscriber(
-            deployment.identity("distant"), ac=deployment.ac_reference, steps=steps.append
-        )
+        reader = Subscriber(deployment.identity("distant"), ac=deployment.ac_reference, steps=steps.append)
         async with reader, asyncio.timeout(20):
             await until_granted(reader, f"{uri}/count")
             async with aclosing(reader.observe(f"{uri}/count")) as readings:
@@ -157,9 +155,7 @@ class TestWhenTheACIsAway:
         uri = await deployment.start_publisher("meter", poll_interval=0.3)
         running = Subscriber(deployment.identity("reader"), ac=deployment.ac_reference)
         late = Subscriber(deployment.identity("sink"), ac=deployment.ac_reference)
-        distant = Subscriber(
-            deployment.identity("distant"), ac=deployment.ac_reference, answer_timeout=1.0
-        )
+        distant = Subscriber(deployment.identity("distant"), ac=deployment.ac_reference, answer_timeout=1.0)
         async with running, late, distant, asyncio.timeout(40):
             async with aclosing(running.observe(f"{uri}/count")) as readings:
                 await anext(readings)
