@@ -15,8 +15,9 @@ from twoway.errors import ConfigurationError
 from twoway.publisher.exi_file import ExiFile
 from twoway.publisher.holdings import Holdings
 from twoway.publisher.refusal import AccessRefused
+from twoway.publisher.revocation import RevokedTickets
 from twoway.publisher.service import AccessControl
-from twoway.tickets import CreationHints, TicketReason, TicketRejected, token_hash
+from twoway.tickets import CreationHints, FullSet, TicketReason, TicketRejected, token_hash
 
 PKI = small_pki()
 NONCE = "cnonce = true\ncnonce_lifetime = 60\nfollow = false"
@@ -66,10 +67,12 @@ class Clockless:
         self.reader = peer("reader")
         self.start()
 
-    def start(self) -> None:
+    def start(self, *revoked: bytes) -> None:
         self.file = ExiFile(self.path)
         authority = self.ac.authority(exi_ledger=self.file.ledger)
-        holdings = Holdings(authority, record=self.file.record)
+        self.revoked = RevokedTickets(monotonic=lambda: 0.0)
+        self.revoked.take_full(FullSet(frozenset(revoked)))
+        holdings = Holdings(authority, record=self.file.record, revoked=self.revoked)
         self.access = AccessControl(holdings, audience=METER)
 
     def upload(self, ticket: bytes, at=NOW) -> TicketReason | None:
@@ -117,6 +120,15 @@ class TestLifeFromFirstSight:
         assert not publisher.stands()
         assert publisher.upload(ticket) is TicketReason.EXPIRED
         assert publisher.upload(publisher.ac.ticket(publisher.reader, exi=60)) is None
+
+    def test_a_revoked_one_that_was_refused_stays_so_after_a_restart(self, tmp_path):
+        """The AC lists it no more, for it thinks that it has expired."""
+        publisher = Clockless(tmp_path)
+        ticket = publisher.ac.ticket(publisher.reader, exi=60)
+        publisher.start(token_hash(ticket))
+        assert publisher.upload(ticket) is TicketReason.REVOKED
+        publisher.start()
+        assert publisher.upload(ticket) is TicketReason.EXPIRED
 
     def test_a_ticket_that_cannot_be_written_down_does_not_count(self, tmp_path):
         publisher = Clockless(tmp_path)

@@ -97,10 +97,10 @@ class Holdings:
         Raises:
             TicketRejected: it has been revoked, a newer one is here, or there is no room.
         """
+        if self._record is not None and ticket.exi is not None:
+            self._record()  # a revoked one too: RFC 9770 section 11.1
         if self._revoked is not None and ticket.token_hash in self._revoked:
             raise TicketRejected(TicketReason.REVOKED)
-        if self._record is not None and ticket.exi is not None:
-            self._record()
         self._tickets.put(ticket, now)
 
     def present_untrusted(self, encoded: bytes, *, now: datetime) -> None:
