@@ -183,6 +183,16 @@ async def test_the_oldest_rows_make_room_and_the_chain_goes_on(database: Databas
     assert verify(database).rows == len(kept)
 
 
+async def test_rows_that_are_written_together_make_room_as_well(database: Database) -> None:
+    log = AuditLog(database, rows=10)
+    entries = [replace(GRANTED, reason=str(number)) for number in range(2 * CUT_EVERY + 3)]
+    for some in (entries[:5], entries[5:]):
+        await database.run(lambda connection, some=some: log.append(connection, some))
+    kept = rows(database)
+    assert [row[0] for row in kept] == list(range(2 * CUT_EVERY - 10 + 1, 2 * CUT_EVERY + 4))
+    assert verify(database).rows == len(kept)
+
+
 async def test_where_the_chain_begins_cannot_be_moved_unnoticed(database: Database) -> None:
     await filled(database, CUT_EVERY, rows=10)
     first, _, its_hash = rows(database)[0]

@@ -7,19 +7,20 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
-from typing import Self
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from database_gate import Gate
 from sqlalchemy import Column, Integer, MetaData, Table, event, func, insert, select, text, update
 
 from twoway.ac import Database
-from twoway.ac.storage import UTCDateTime, engines, tables
+from twoway.ac.storage import Failed, UTCDateTime, engines, tables
 from twoway.errors import ConfigurationError, StorageError
 
 CLOCK = Table("clock", MetaData(), Column("id", Integer, primary_key=True), Column("at", UTCDateTime))
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(hours=1)
 
 
 @pytest.fixture
@@ -43,26 +44,6 @@ def commits(database) -> list[None]:
     seen: list[None] = []
     event.listen(database._engine, "commit", lambda connection: seen.append(None))
     return seen
-
-
-class Gate:
-    """A work that holds up the database's thread, so that other works wait together."""
-
-    def __init__(self, database: Database) -> None:
-        self._entered, self._opened = threading.Event(), threading.Event()
-        self.task = asyncio.ensure_future(database.run(self._work))
-
-    def _work(self, connection: object) -> None:
-        self._entered.set()
-        assert self._opened.wait(20)
-
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._entered.wait, 20)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._opened.set()
-        await asyncio.wait({self.task})
 
 
 # --- tables -----------------------------------------------------------------------------------------
@@ -241,6 +222,67 @@ async def test_a_work_that_fails_in_a_shared_commit_fails_alone(database, clock)
     assert isinstance(late, StorageError)
     assert isinstance(own, KeyError)
     assert times(database) == [NOON, NOON]
+
+
+async def test_orders_for_the_same_work_that_wait_together_are_one_work(database, clock):
+    calls = []
+
+    def work(connection, orders):
+        calls.append(orders)
+        return [order * 2 for order in orders]
+
+    async with Gate(database):
+        waiting = [asyncio.ensure_future(database.run_together(work, order)) for order in (1, 2, 3)]
+        other = asyncio.ensure_future(database.run(put(NOON)))
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*waiting) == [2, 4, 6]
+    await other
+    assert calls == [[1, 2, 3]]
+
+
+async def test_an_order_that_fails_is_tried_again_without_the_others(database, clock):
+    def work(connection, orders):
+        for order in orders:
+            put(order)(connection)
+        if LATER in orders:
+            raise KeyError("mine")
+        return orders
+
+    async with Gate(database):
+        orders = NOON, LATER, NOON
+        waiting = [asyncio.ensure_future(database.run_together(work, order)) for order in orders]
+        await asyncio.sleep(0)
+    first, failed, last = await asyncio.gather(*waiting, return_exceptions=True)
+    assert (first, last) == (NOON, NOON)
+    assert isinstance(failed, KeyError)
+    assert times(database) == [NOON, NOON]
+
+
+async def test_an_order_that_names_its_failure_costs_the_others_nothing(database):
+    calls = []
+
+    def work(connection, orders):
+        calls.append(orders)
+        return [Failed(KeyError("mine")) if order == 2 else order for order in orders]
+
+    async with Gate(database):
+        waiting = [asyncio.ensure_future(database.run_together(work, order)) for order in (1, 2, 3)]
+        await asyncio.sleep(0)
+    first, failed, last = await asyncio.gather(*waiting, return_exceptions=True)
+    assert (first, last) == (1, 3)
+    assert isinstance(failed, KeyError)
+    assert calls == [[1, 2, 3]]
+
+
+async def test_a_work_that_loses_an_answer_answers_nobody_wrongly(database):
+    async with Gate(database):
+        waiting = [
+            asyncio.ensure_future(database.run_together(lambda connection, orders: [], order))
+            for order in (1, 2)
+        ]
+        await asyncio.sleep(0)
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [ValueError, ValueError]
 
 
 async def test_a_work_that_was_cancelled_before_it_began_is_not_done(database, clock):

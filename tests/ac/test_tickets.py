@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from database_gate import Gate
 from issuing import CERTIFICATE, HOLDER, KEY, METER, NOON, issue_one, made
 from sqlalchemy import delete, func, select, text
 
@@ -118,6 +119,54 @@ async def test_works_that_wait_together_get_numbers_of_their_own(database, recor
     issued = await asyncio.gather(*(issue_one(records) for _ in range(50)))
     assert len({record.ticket_id for record in issued}) == 50
     assert database.read(verify_audit).rows == 50
+
+
+async def together(database, *makes):
+    """Have tickets issued in one transaction; return answers and errors."""
+    records = TicketRecords(database, AuditLog(database), capacity=5)
+    async with Gate(database):
+        waiting = [asyncio.ensure_future(records.issue(make, now=NOON)) for make in makes]
+        await asyncio.sleep(0)
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_of_tickets_that_are_issued_together_one_that_cannot_be_made_fails_alone(database):
+    def fails(number):
+        raise KeyError("no key")
+
+    first, failed, last = await together(database, made(), fails, made())
+    assert isinstance(failed, KeyError)
+    assert live(database) == [first, last]
+    assert database.read(verify_audit).rows == 2
+
+
+async def test_of_tickets_that_are_issued_together_one_that_cannot_be_written_fails_alone(database, records):
+    known = await issue_one(records)
+    twin = made(change=lambda record: replace(record, token_hash=known.token_hash))
+    first, failed, last = await together(database, made(), twin, made())
+    assert isinstance(failed, StorageError)
+    assert live(database) == [known, first, last]
+    assert database.read(verify_audit).rows == 3
+
+
+@pytest.mark.parametrize("field", ["holder_key", "certificate_sha256"])
+async def test_of_tickets_that_are_issued_together_one_of_a_revoked_holder_fails_alone(
+    database, records, field
+):
+    gone = bytes(32)
+    revoke = records.revoke_by_key if field == "holder_key" else records.revoke_by_certificate
+    await revoke(gone, reason="lost", now=NOON)
+    of_another = made(change=lambda record: replace(record, **{field: gone}))
+    first, failed, last = await together(database, made(), of_another, made())
+    assert isinstance(failed, HolderRevoked)
+    assert live(database) == [first, last]
+
+
+async def test_of_tickets_that_are_issued_together_as_many_are_made_as_there_is_room_for(database):
+    answers = await together(database, *[made() for _ in range(8)])
+    assert live(database) == answers[:5]
+    assert all(isinstance(failed, StorageError) for failed in answers[5:])
+    assert database.read(verify_audit).rows == 5
 
 
 async def test_beyond_the_capacity_nothing_is_issued_until_tickets_have_expired(database):

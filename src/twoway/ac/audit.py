@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,7 +71,7 @@ class AuditLog:
         Raises:
             StorageError: it is not.
         """
-        await self._database.run(lambda connection: self.append(connection, entry))
+        await self._database.run_together(self._record, entry)
 
     async def latest(self, count: int = 20) -> list[AuditEntry]:
         """Return the last ``count`` decisions, newest first.
@@ -81,15 +81,24 @@ class AuditLog:
         """
         return await self._database.run(lambda connection: _latest(connection, count))
 
-    def append(self, connection: Connection, entry: AuditEntry) -> None:
-        """Write ``entry`` within a transaction, which has to be a writer's: they take turns."""
-        row_id, before = _end(connection)
-        row_id += 1
-        text = _text(entry)
-        row = {"id": row_id, "entry": text, "hash": _chained(before, text)}
-        connection.execute(_INSERT, row)
-        if row_id % CUT_EVERY == 0:
-            self._cut(connection, row_id - self._rows)
+    def append(self, connection: Connection, entries: Sequence[AuditEntry]) -> None:
+        """Write ``entries`` within a transaction, which has to be a writer's: they take turns."""
+        first, before = _end(connection)
+        rows: list[dict[str, object]] = []
+        for row_id, entry in enumerate(entries, start=first + 1):
+            text = _text(entry)
+            before = _chained(before, text)
+            rows.append({"id": row_id, "entry": text, "hash": before})
+        if not rows:
+            return
+        connection.execute(_INSERT, rows)
+        last = first + len(rows)
+        if last // CUT_EVERY != first // CUT_EVERY:
+            self._cut(connection, last - last % CUT_EVERY - self._rows)
+
+    def _record(self, connection: Connection, entries: Sequence[AuditEntry]) -> Sequence[None]:
+        self.append(connection, entries)
+        return [None] * len(entries)
 
     def _cut(self, connection: Connection, last: int) -> None:
         """Remove the rows up to number ``last``, and keep its hash: the chain begins there."""

@@ -22,6 +22,7 @@ from twoway.ac.entity import Entity
 from twoway.ac.picture import Picture
 from twoway.ac.requester import NotAdmitted, Requester, identify
 from twoway.ac.rights import Judgement, judge
+from twoway.ac.signing_keys import PrivateSigningKey
 from twoway.ac.tickets import TicketRecord
 from twoway.identity import Identity
 from twoway.tickets import (
@@ -59,6 +60,7 @@ class TokenService:
     def __init__(self, picture: Picture, *, entropy: Callable[[int], bytes]) -> None:
         self._picture = picture
         self._entropy = entropy
+        self._issuers: dict[PrivateSigningKey, TicketIssuer] = {}
 
     def read_untrusted(self, payload: bytes, asking: Asking) -> TokenRequest | Refusal:
         """Read the payload of a POST to the token endpoint. Raises nothing for what it holds."""
@@ -135,11 +137,13 @@ class TokenService:
         return judgement
 
     def _issuer(self, now: datetime) -> TicketIssuer:
-        return TicketIssuer(
-            issuer=self._picture.issuer,
-            private_key=self._picture.signing_keys.signer_at(now).private_key,
-            entropy=self._entropy,
-        )
+        """Return who signs at ``now``, made once for each key: its ``kid`` is a hash."""
+        signer = self._picture.signing_keys.signer_at(now)
+        if signer not in self._issuers:
+            self._issuers[signer] = TicketIssuer(
+                issuer=self._picture.issuer, private_key=signer.private_key, entropy=self._entropy
+            )
+        return self._issuers[signer]
 
 
 def _admit(identity: Identity, picture: Picture) -> Requester:

@@ -40,7 +40,7 @@ FROM_THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _PURPOSE = "signing key"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PrivateSigningKey:
     """A private key and the moment from which it signs."""
 

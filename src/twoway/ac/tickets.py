@@ -12,10 +12,10 @@ removed; removing an expired one is a change of that list like adding one (``ac/
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, delete, func, insert, select, update
 
@@ -23,7 +23,7 @@ from twoway.ac import generation
 from twoway.ac.audit import AuditLog
 from twoway.ac.decisions import AuditEntry, Outcome
 from twoway.ac.revocation_changes import write_changes
-from twoway.ac.storage import Database, tables
+from twoway.ac.storage import Database, Failed, tables
 from twoway.errors import RefusedError, StorageError
 
 T = TypeVar("T")
@@ -40,20 +40,20 @@ _row = tables.ticket.c
 
 # What every ticket needs is built once: SQLAlchemy takes longer to build a statement than to run it.
 _INSERT_TICKET = insert(tables.ticket)
-_NEXT_NUMBER = (
+_DRAW_NUMBERS = (
     update(tables.counter)
     .where(tables.counter.c.name == "ticket")
     .values(
-        value=case(
-            (tables.counter.c.value >= bindparam("at_least"), tables.counter.c.value + 1),
-            else_=bindparam("at_least"),
+        value=bindparam("count")
+        + case(
+            (tables.counter.c.value >= bindparam("at_least"), tables.counter.c.value),
+            else_=bindparam("at_least") - 1,
         )
     )
     .returning(tables.counter.c.value)
 )
-_ANY_REVOKED = select(tables.revoked_credential.c.digest).where(
-    (tables.revoked_credential.c.digest == bindparam("certificate"))
-    | (tables.revoked_credential.c.digest == bindparam("key"))
+_REVOKED_AMONG = select(tables.revoked_credential.c.digest).where(
+    tables.revoked_credential.c.digest.in_(bindparam("digests", expanding=True))
 )
 
 
@@ -89,6 +89,22 @@ class TicketRecord:
     """Why."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """A ticket that is to be made."""
+
+    make: Callable[[int], tuple[TicketRecord, AuditEntry, Any]]
+    now: datetime
+
+
+class _Made(NamedTuple):
+    """A ticket that was made and is yet to be written."""
+
+    record: TicketRecord
+    entry: AuditEntry
+    answer: Any
+
+
 class HolderRevoked(RefusedError):
     """The certificate or the key that the ticket would be bound to was revoked."""
 
@@ -117,14 +133,14 @@ class TicketRecords:
         Args:
             make: gets the number, signs, returns the rows and what is to be answered. It runs in the
                 database's thread, while all other writers wait; what it raises is raised here, and then
-                there are no rows.
+                there are no rows. Where the database fails it may be asked again, with another number.
             now: the time, aware.
 
         Raises:
             HolderRevoked: the holder's certificate or key was revoked.
             StorageError: the rows were not written, or there is no room for more tickets.
         """
-        return await self._database.run(lambda connection: self._issue(connection, make, now))
+        return await self._database.run_together(self._issue, _Order(make, now))
 
     async def revoke(self, ticket_id: bytes, *, reason: str, now: datetime) -> list[TicketRecord]:
         """Revoke one ticket by its ``cti``.
@@ -168,28 +184,29 @@ class TicketRecords:
         """
         return await self._database.run(lambda connection: self._prune(connection, now))
 
-    def _issue(
-        self, connection: Connection, make: Callable[[int], tuple[TicketRecord, AuditEntry, T]], now: datetime
-    ) -> T:
-        self._make_room(connection, now)
-        record, entry, answer = make(_next_number(connection, now))
-        _refuse_revoked(connection, record)
-        connection.execute(_INSERT_TICKET, vars(record))
-        self._audit.append(connection, entry)
-        self._since += 1
-        self._kept += 1
-        return answer
+    def _issue(self, connection: Connection, orders: Sequence[_Order]) -> list[Any]:
+        """Make a ticket for each order that there is room for; return the answers and the failures."""
+        now = max(order.now for order in orders)
+        room = self._room(connection, now, len(orders))
+        numbers = _draw_numbers(connection, now, room)
+        made = _without_revoked(connection, list(map(_make, orders[:room], numbers)))
+        written = [each for each in made if isinstance(each, _Made)]
+        if written:
+            connection.execute(_INSERT_TICKET, [vars(each.record) for each in written])
+            self._audit.append(connection, [each.entry for each in written])
+        self._since += len(written)
+        self._kept += len(written)
+        answers = [each.answer if isinstance(each, _Made) else each for each in made]
+        return answers + [_no_room() for _ in orders[room:]]
 
-    def _make_room(self, connection: Connection, now: datetime) -> None:
-        """Refuse beyond the capacity, which counts what other replicas issue, though not at once."""
+    def _room(self, connection: Connection, now: datetime, wanted: int) -> int:
+        """Return for how many tickets there is room. What other replicas issue counts, though not at once."""
         if self._since >= PRUNE_EVERY:
             self._prune(connection, now)
-        if self._kept >= self._capacity and not timedelta() <= now - self._counted_at < RECOUNT_INTERVAL:
+        is_full = self._kept + wanted > self._capacity
+        if is_full and not timedelta() <= now - self._counted_at < RECOUNT_INTERVAL:
             self._prune(connection, now)
-        if self._kept >= self._capacity:
-            raise StorageError(
-                "there is no room for another ticket", remedy="wait until some have expired, or allow more"
-            )
+        return max(0, min(wanted, self._capacity - self._kept))
 
     def _prune(self, connection: Connection, now: datetime) -> int:
         over = _row.expires_at <= now - EXPIRY_MARGIN
@@ -224,8 +241,7 @@ class TicketRecords:
         )
         revoked = [replace(_record(row), revoked_at=now, revocation_reason=reason) for row in found]
         write_changes(connection, map(_parties, revoked), added=True)
-        for record in revoked:
-            self._audit.append(connection, _revocation_entry(record, reason, now))
+        self._audit.append(connection, [_revocation_entry(record, reason, now) for record in revoked])
         return revoked
 
 
@@ -273,17 +289,42 @@ def _parties(ticket: TicketRecord | Row[Any]) -> tuple[bytes, str, str]:
     return ticket.token_hash, ticket.requester, ticket.audience
 
 
-def _next_number(connection: Connection, now: datetime) -> int:
-    """Draw a ticket's number: higher than all before, and at least the time in microseconds."""
+def _draw_numbers(connection: Connection, now: datetime, count: int) -> range:
+    """Draw tickets' numbers: higher than all before, and at least the time in microseconds."""
     at_least = round((now - datetime.fromtimestamp(0, UTC)) / timedelta(microseconds=1))
-    return int(connection.execute(_NEXT_NUMBER, {"at_least": at_least}).scalar_one())
+    drawn = connection.execute(_DRAW_NUMBERS, {"at_least": at_least, "count": count}).scalar_one()
+    return range(drawn - count + 1, drawn + 1)
 
 
-def _refuse_revoked(connection: Connection, record: TicketRecord) -> None:
+def _make(order: _Order, number: int) -> _Made | Failed:
+    try:
+        return _Made(*order.make(number))
+    except Exception as error:  # noqa: BLE001  # told to whoever asked for this ticket
+        return Failed(error)
+
+
+def _without_revoked(connection: Connection, made: Sequence[_Made | Failed]) -> list[_Made | Failed]:
     """Look within the transaction: an association may be older than the revocation of its certificate."""
-    digests = {"certificate": record.certificate_sha256, "key": record.holder_key}
-    if connection.execute(_ANY_REVOKED, digests).first():
-        raise HolderRevoked("the certificate or the key was revoked", where=record.requester)
+    digests = {digest for each in made if isinstance(each, _Made) for digest in _bound_to(each.record)}
+    revoked = set(connection.execute(_REVOKED_AMONG, {"digests": list(digests)}).scalars())
+    return [
+        Failed(HolderRevoked("the certificate or the key was revoked", where=each.record.requester))
+        if isinstance(each, _Made) and not revoked.isdisjoint(_bound_to(each.record))
+        else each
+        for each in made
+    ]
+
+
+def _bound_to(record: TicketRecord) -> set[bytes]:
+    return {digest for digest in (record.certificate_sha256, record.holder_key) if digest is not None}
+
+
+def _no_room() -> Failed:
+    return Failed(
+        StorageError(
+            "there is no room for another ticket", remedy="wait until some have expired, or allow more"
+        )
+    )
 
 
 def _remember_credential(connection: Connection, digest: bytes, reason: str, now: datetime) -> None:

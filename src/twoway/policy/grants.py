@@ -44,6 +44,10 @@ class LinkedGrant:
         if self.until is not None and self.until.tzinfo is None:
             raise CallerError(f"the end of grant {self.grant_id} has no time zone")
 
+    def covers(self, action: str, path: str) -> bool:
+        """Whether its head fits that method on that resource of the publisher's."""
+        return action in self.methods and self.path in (None, path)
+
     def is_over_at(self, now: datetime) -> bool:
         """Whether it has ended."""
         return self.until is not None and now >= self.until

@@ -95,7 +95,8 @@ class PolicySet:
         live = [
             grant
             for grant in self.grants_between(question.principal.uri, question.publisher.uri)
-            if not grant.is_over_at(question.circumstances.now)
+            if grant.covers(question.action, question.path)
+            and not grant.is_over_at(question.circumstances.now)
         ]
         return evaluation.and_also(Engine.of_grants(live).evaluate(asked)) if live else evaluation
 

@@ -7,7 +7,7 @@ tables, times        the tables and a column type for points in time
 """
 
 from twoway.ac.storage.address import DatabaseAddress, parse_address
-from twoway.ac.storage.database import Database
+from twoway.ac.storage.database import Database, Failed
 from twoway.ac.storage.times import UTCDateTime
 
-__all__ = ["Database", "DatabaseAddress", "UTCDateTime", "parse_address"]
+__all__ = ["Database", "DatabaseAddress", "Failed", "UTCDateTime", "parse_address"]

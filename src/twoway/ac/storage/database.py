@@ -2,19 +2,20 @@
 
 Nothing else in the AC opens a connection. The event loop never waits for the disk. Works that wait
 together are done in one transaction (group commit): a disk that takes a millisecond for a commit takes it
-once for all of them. Each work has a savepoint of its own, so one that fails takes nothing with it; and
-each is on the disk, or it is not answered.
+once for all of them. Works of one kind are done as one where they can be, with one statement for the rows of
+all. Each other work has a savepoint of its own, so one that fails takes nothing with it; and each is on the
+disk, or it is not answered.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,24 +26,28 @@ from twoway.ac.storage.schema import migrate, require_present
 from twoway.errors import ConfigurationError, StorageError
 
 T = TypeVar("T")
+Order = TypeVar("Order")
+_Work: TypeAlias = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
 BATCH_WORKS = 256
 """Works of one transaction. Beyond it, more in one commit saves little, and the first waits for the last."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Waiting:
-    """A work and whoever waits for it."""
-
-    work: Callable[[Connection], Any]
-    future: Future[Any]
-
-
 @dataclass(frozen=True)
-class _Failure:
-    """What a work raised; its savepoint was rolled back."""
+class Failed:
+    """The result of an order that failed by itself and has written nothing."""
 
     error: Exception
+    """What whoever waits for it gets."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """An order and whoever waits for it."""
+
+    work: _Work
+    order: Any
+    future: Future[Any]
 
 
 class Database:
@@ -100,11 +105,27 @@ class Database:
                 took effect; what must not be believed then is not answered.
             Exception: whatever ``work`` raised; nothing of it was written.
         """
-        return await asyncio.wrap_future(self._submit(work))
+        return await self.run_together(_alone(work), None)
+
+    async def run_together(
+        self, work: Callable[[Connection, Sequence[Order]], Sequence[T | Failed]], order: Order
+    ) -> T:
+        """Do ``work`` for ``order`` and for whatever orders wait for the same work, all at once.
+
+        Promises and errors are those of :meth:`run`, for each order by itself.
+
+        Args:
+            work: gets the orders, returns the result of each, in their order. If it raises, all that it did
+                is undone and each order is tried alone: it must be possible to do it again.
+            order: what is asked of it.
+        """
+        done: Future[T] = self._submit(work, order)
+        return await asyncio.wrap_future(done)
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         """Do :meth:`run` and wait for it here: for the start and for tools, not for a coroutine."""
-        return self._submit(work).result()
+        done: Future[T] = self._submit(_alone(work), None)
+        return done.result()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Do ``work`` in this thread, on one consistent picture: it only reads, and waits for no writer.
@@ -133,8 +154,8 @@ class Database:
         self._thread.shutdown(wait=True)
         self._engine.dispose()
 
-    def _submit(self, work: Callable[[Connection], T]) -> Future[T]:
-        waiting = _Waiting(work, Future())
+    def _submit(self, work: _Work, order: object) -> Future[Any]:
+        waiting = _Waiting(work, order, Future())
         self._queue.append(waiting)
         try:
             # As many drains as works: most of them find that an earlier one has done their work.
@@ -150,13 +171,13 @@ class Database:
             return
         try:
             with self._engine.begin() as connection:
-                results = [_attempt(connection, waiting.work) for waiting in batch]
+                results = [result for kind in _kinds(batch) for result in _attempt(connection, kind)]
         except Exception as error:  # noqa: BLE001  # all who wait are told, whatever it was
             for waiting in batch:
                 waiting.future.set_exception(self._failed(error))
             return
-        for waiting, result in zip(batch, results, strict=True):
-            if isinstance(result, _Failure):
+        for waiting, result in results:
+            if isinstance(result, Failed):
                 waiting.future.set_exception(self._failed(result.error))
             else:
                 waiting.future.set_result(result)
@@ -180,18 +201,34 @@ class Database:
         )
 
 
-def _attempt(connection: Connection, work: Callable[[Connection], object]) -> object:
-    """Do ``work`` within a savepoint; return its result, or its failure."""
+def _alone(work: Callable[[Connection], T]) -> Callable[[Connection, Sequence[None]], Sequence[T]]:
+    """Return ``work`` as one that nothing else can be done together with."""
+    return lambda connection, _: [work(connection)]
+
+
+def _kinds(batch: Sequence[_Waiting]) -> Iterator[list[_Waiting]]:
+    """Put together what is the same work. None has been answered, so they may be done in any order."""
+    kinds: dict[object, list[_Waiting]] = {}
+    for waiting in batch:
+        kinds.setdefault(waiting.work, []).append(waiting)
+    return iter(kinds.values())
+
+
+def _attempt(connection: Connection, kind: Sequence[_Waiting]) -> list[tuple[_Waiting, object]]:
+    """Do one kind of work within a savepoint; return the results, or the failures."""
     savepoint = connection.begin_nested()
     try:
-        result = work(connection)
+        results = kind[0].work(connection, [waiting.order for waiting in kind])
+        done: list[tuple[_Waiting, object]] = list(zip(kind, results, strict=True))
     except Exception as error:  # noqa: BLE001  # told to whoever waits for this work
         # Where the whole transaction is gone, with the connection or for want of disk, this raises: then
         # all works of the batch have failed, and none is told otherwise.
         savepoint.rollback()
-        return _Failure(error)
+        if len(kind) > 1:
+            return [result for waiting in kind for result in _attempt(connection, [waiting])]
+        return [(kind[0], Failed(error))]
     savepoint.commit()
-    return result
+    return done
 
 
 def _cause(error: SQLAlchemyError) -> str:
