@@ -72,3 +72,10 @@ def test_judging_tickets_is_measured_beside_its_primitives():
     printed = run("verification.py", "--quick")
     for row in ("signed (ES256)", "encrypted (AES-CCM), key derived", "primitives: one ECDSA verification"):
         assert f"| {row} " in printed
+
+
+def test_tickets_are_issued_without_the_network_and_over_loopback():
+    printed = run("tickets.py", "0.05")
+    for title in ("without the network", "over loopback"):
+        assert f"| {title} | tickets a second " in printed
+    assert printed.count("\n| 32 | ") == 2
