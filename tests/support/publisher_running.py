@@ -159,6 +159,13 @@ async def client(who: Credential | PSKCredential) -> AsyncIterator[Client]:
         config = DTLSConfig(psk=who)
     else:
         config = DTLSConfig(certificate=CertificateCredential(who.chain, who.private_key), trust=who.trust)
+    async with client_with(config) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def client_with(config: DTLSConfig) -> AsyncIterator[Client]:
+    """Somebody who shakes hands as ``config`` says with whatever is asked."""
     async with await Endpoint.open(host="127.0.0.1") as endpoint:
         context = await open_context(endpoint, client_config=lambda host, port: config)
         try:
