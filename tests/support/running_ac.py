@@ -17,6 +17,7 @@ from small_pki import Credential
 import twoway
 from twoway.ac import load_config, serve
 from twoway.ac.storage import DatabaseAddress
+from twoway.clock import Clock
 from twoway.coap import open_context
 from twoway.dtls import CertificateCredential, DTLSConfig
 from twoway.net import Endpoint
@@ -78,15 +79,26 @@ resources = [{{ path = "/power" }}, {{ path = "/history", methods = ["GET", "FET
 
 @asynccontextmanager
 async def running_ac(
-    world: ACWorld, *, top: str = "", more: str = "", path: Path | None = None
+    world: ACWorld,
+    *,
+    top: str = "",
+    more: str = "",
+    path: Path | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[RunningAC]:
-    """Serve; cancelled and awaited at the end."""
+    """Serve, by the system's clock or another; cancelled and awaited at the end."""
     path = path or write_config(world, top=top, more=more)
     config = load_config(path)
     events: list[TraceEvent] = []
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(
-        serve(config, ready=ready.set_result, reread=lambda: load_config(path), trace=events.append)
+        serve(
+            config,
+            ready=ready.set_result,
+            reread=lambda: load_config(path),
+            clock=clock,
+            trace=events.append,
+        )
     )
     try:
         await asyncio.wait({ready, task}, timeout=TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
