@@ -35,6 +35,7 @@ A, B, C = token_hash(b"a"), token_hash(b"b"), token_hash(b"c")
         ([], TRLQuery()),
         (["diff=0"], TRLQuery(0)),
         (["diff=3"], TRLQuery(3)),
+        (["diff=" + "9" * 250], TRLQuery(10**250 - 1)),
         (["cursor=0", "diff=3"], TRLQuery(3, 0)),
         (["diff=8", f"cursor={MAX_INDEX}"], TRLQuery(8, MAX_INDEX)),
         (["c.pmax=60", "Diff=x", "diffs", ""], TRLQuery()),
@@ -45,7 +46,7 @@ def test_queries_are_read_and_unknown_ones_passed_over(queries, query):
     assert TRLQuery.parse_untrusted(query.options()) == query
 
 
-NO_NUMBERS = ["", "-1", "+1", "1.0", "0x1", "01", " 1", "1\n", "\u0661", "one", "9" * 20]
+NO_NUMBERS = ["", "-1", "+1", "1.0", "0x1", "01", " 1", "1\n", "\u0661", "one", "9" * 256]
 
 
 @pytest.mark.parametrize("value", NO_NUMBERS)
@@ -73,7 +74,7 @@ def test_a_cursor_without_diff_is_an_invalid_set_whatever_it_is(value):
     assert (error.error_id, error.tells_cursor) == (TRLErrorID.INVALID_SET_OF_PARAMETERS, False)
 
 
-@pytest.mark.parametrize("value", [*NO_NUMBERS, str(MAX_INDEX + 1)])
+@pytest.mark.parametrize("value", [*NO_NUMBERS, str(MAX_INDEX + 1), "9" * 20])
 @pytest.mark.parametrize("last_index", [None, 0, 42])
 def test_a_cursor_that_is_no_number_is_answered_with_the_present_one(value, last_index):
     with pytest.raises(TRLQueryRejected) as caught:

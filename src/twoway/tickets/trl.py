@@ -23,7 +23,8 @@ MAX_INDEX = 2**63 - 1
 MAX_TRL_BYTES = 1 << 20
 """Of an answer: about 30,000 revoked tickets of one requester, and what the transport puts together."""
 
-_NUMBER = re.compile("0|[1-9][0-9]{0,18}")
+_NUMBER = re.compile("0|[1-9][0-9]{0,254}")
+"""As long as a Uri-Query option can be (RFC 7252 section 5.10): a ``diff`` has no highest value."""
 
 
 class MalformedTRL(PeerError):
