@@ -2,9 +2,9 @@
 
 The plan of the ACE working group (test_interop_plan) is older than RFC 9770 and has no lines about it. These
 are ours, in its manner: a test for each behaviour that another implementation would meet, numbered from 6.1,
-with the section that asks for it. 6.1 to 6.17 are about the AC, which runs here and is asked over sockets; from
-6.18 on they are the publisher's, and in its tests. Answers are read as the maps that they are, not by our own
-codecs, and hashes are made as section 4 describes it.
+with the section that asks for it. 6.1 to 6.17 are about the AC, which runs here and is asked over sockets;
+those about the publisher are in its tests. Answers are read as the maps that they are, not by our codecs, and
+hashes are made as section 4 describes it.
 
 ``tenant`` and ``rival`` hold tickets for the publisher ``meter``; ``sink`` is registered and holds none;
 ``unknown`` is listed as an administrator, and nowhere else.
