@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,10 @@ PART = re.compile(r"^  - (Code|Tests|Not done)(?:: (.*?))?\s*(?=^  - |\Z)", re.M
 MODULE = re.compile(r"`([\w/]+\.py)`")
 TEST = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 
+LINES = re.compile(r"^\| (\d)\.(\d+) to \1\.(\d+) \| [^|]+ \| `([\w/]+\.py)` \|$", re.MULTILINE)
+"""A row of the table of the interop test plan: first line, last line, where their tests are."""
+LINE_OF_TEST = re.compile(r"test_(\d)_(\d+)_")
+
 
 def rules() -> list[tuple[str, str, dict[str, str]]]:
     """Each rule: who has to keep it, in which words, and the parts that say what became of it."""
@@ -32,12 +37,10 @@ def rules() -> list[tuple[str, str, dict[str, str]]]:
 
 
 @cache
-def names_of_tests_in(path: Path) -> frozenset[str]:
-    """The names of a module's tests."""
+def names_of_functions_in(path: Path) -> tuple[str, ...]:
+    """The names of a module's functions, its tests among them."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return frozenset(
-        node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, functions)
-    )
+    return tuple(node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, functions))
 
 
 each_rule = pytest.mark.parametrize(
@@ -80,4 +83,14 @@ def test_each_test_that_a_rule_names_exists(party, wording, parts):
         assert not re.sub(r"[,\s]", "", TEST.sub("", parts["Tests"])), "only tests stand there"
         for module, test in TEST.findall(parts["Tests"]):
             assert (TESTS / module).exists(), module
-            assert test in names_of_tests_in(TESTS / module), f"{module}::{test}"
+            assert test in names_of_functions_in(TESTS / module), f"{module}::{test}"
+
+
+def test_each_line_of_the_interop_test_plan_has_its_one_test():
+    promised = defaultdict[str, list[tuple[int, int]]](list)
+    for chapter, first, last, module in LINES.findall(PAPER.read_text()):
+        promised[module] += [(int(chapter), line) for line in range(int(first), int(last) + 1)]
+    assert sum(map(len, promised.values())) == 12 + 15 + 5 + 25
+    for module, lines in promised.items():
+        named = map(LINE_OF_TEST.match, names_of_functions_in(TESTS / module))
+        assert sorted((int(found[1]), int(found[2])) for found in named if found) == sorted(lines)
