@@ -293,6 +293,9 @@ class TestWrongQueries:
         for value in ("-1", "x", "", "1.5", "%31%20"):
             for cursor in ("", "&cursor=0", "&cursor=x"):
                 assert await plan.error(plan.world.meter, f"?diff={value}{cursor}") == {0: INVALID_VALUE}
+        logged = [event.data for event in plan.ac.events if event.name == "query for revoked tickets refused"]
+        assert {each["requester"] for each in logged} == {METER}, "section 6.1: it is logged"
+        assert all("diff" in str(each["reason"]) for each in logged)
 
     async def test_6_13_a_cursor_without_diff(self, plan: Plan, last_index: int | None) -> None:
         """An invalid set of parameters, without a cursor, whatever the value."""

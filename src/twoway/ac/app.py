@@ -104,7 +104,7 @@ class _Server:
         self._revocation.revocation.administrators = config.administrators
         self._follower = Follower(database, self._follow, trace=trace)
         self._keys = KeysResource(lambda: live.picture, clock=clock)
-        self._trl = RevocationResource(self._revocation.revocation, lambda: live.picture)
+        self._trl = RevocationResource(self._revocation.revocation, lambda: live.picture, trace=trace)
         limits = config.limits
         observations = Observations(
             total=limits.observations, per_connection=limits.observations_per_connection

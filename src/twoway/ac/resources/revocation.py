@@ -20,6 +20,7 @@ from twoway.tickets import (
     TRLQuery,
     TRLQueryRejected,
 )
+from twoway.trace import Trace, TraceEvent, ignore
 
 
 class RevocationResource(ObservableResource):  # type: ignore[misc]  # aiocoap ships no types
@@ -28,13 +29,17 @@ class RevocationResource(ObservableResource):  # type: ignore[misc]  # aiocoap s
     Args:
         revocation: the list.
         picture: returns what is known now.
+        trace: hears which queries were refused, and why.
     """
 
     ct = str(CONTENT_FORMAT_TRL)
     """Shown in ``.well-known/core``."""
 
-    def __init__(self, revocation: RevocationList, picture: Callable[[], Picture]) -> None:
+    def __init__(
+        self, revocation: RevocationList, picture: Callable[[], Picture], *, trace: Trace = ignore
+    ) -> None:
         super().__init__()
+        self._trace = trace
         self._revocation = revocation
         self._picture = picture
         self._observers: dict[ServerObservation, str] = {}
@@ -54,6 +59,9 @@ class RevocationResource(ObservableResource):  # type: ignore[misc]  # aiocoap s
         try:
             answer = self._revocation.answer(requester, TRLQuery.parse_untrusted(request.opt.uri_query))
         except TRLQueryRejected as rejected:
+            # RFC 9770 section 6.1: the AC is to log what it tells.
+            told = {"requester": requester, "reason": rejected.what}
+            self._trace(TraceEvent("query for revoked tickets refused", "ac", told))
             error = rejected.error(self._revocation.last_index(requester))
             return Message(
                 code=Code.BAD_REQUEST,
