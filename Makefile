@@ -41,6 +41,7 @@ bench: bench-peers ## rates beside pyOpenSSL and tinydtls, against the aims
 
 performance: bench-peers ## measure and write the tables of docs/performance.md
 	@$(RUN)/python bench/run.py --write $(BENCH)
+	@$(RUN)/python bench/access.py --write
 
 bench-peers: set-up # without them the comparison is left out
 	@$(RUN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes --upgrade \

@@ -4,22 +4,21 @@
 
 Two sets of 1,000 policies: as a utility would write them, most of them with an organisation, a site or a
 subscriber in their heads; and the worst, all of them for anybody and anything. Beside each 10,000 grants. A
-decision is cold when its parties are met for the first time, warm when the same is asked again. The last line
-is what the same costs without slices: all policies and all grants asked at once. Times are of the clock and,
-behind it, of the processor, which alone means something on a machine that does other things.
+decision is cold when its parties are met for the first time, warm when the same is asked again. "Not sliced"
+is what the same costs if all policies and all grants are asked at once. Times are of the clock and, behind
+it, of the processor, which alone means something on a machine that does other things.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+
+from run import table
 
 from twoway.policy import (
     Circumstances,
@@ -61,10 +60,7 @@ HEADS = [
 
 def main() -> None:
     """Measure and print."""
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]},"
-        f" cedarpy {version('cedarpy')}; {POLICIES:,} policies, {GRANTS:,} grants"
-    )
+    print(f"cedarpy {version('cedarpy')}; {POLICIES:,} policies, {GRANTS:,} grants; microseconds\n")
     grants = [
         LinkedGrant(
             f"g{number}",
@@ -76,20 +72,22 @@ def main() -> None:
         )
         for number in range(GRANTS)
     ]
+    rows: list[list[str]] = []
     for name, texts in (("as a utility", _as_a_utility()), ("all for anybody", _for_anybody())):
         policies = _load(texts)
-        started = time.perf_counter()
         granted = policies.with_grants(grants)
-        print(f"{name}: grants replaced in {(time.perf_counter() - started) * 1e3:.1f} ms")
         questions = [_question(number) for number in range(DECISIONS)]
         pairs = [(_times(granted.decide, each), _times(granted.decide, each)) for each in questions]
-        _tell("  cold", [cold for cold, _ in pairs])
-        _tell("  warm", [warm for _, warm in pairs])
         whole = [Engine.of(policies.sources), Engine.of_grants(grants)]
-        _tell(
-            "  not sliced",
-            [_times(_ask_all, whole, _question(number)) for number in range(WHOLE_DECISIONS)],
-        )
+        rows += [
+            _row(f"{name}, cold", [cold for cold, _ in pairs]),
+            _row(f"{name}, warm", [warm for _, warm in pairs]),
+            _row(
+                f"{name}, not sliced",
+                [_times(_ask_all, whole, _question(number)) for number in range(WHOLE_DECISIONS)],
+            ),
+        ]
+    print(table(["policies", "median", "99 %", "median, processor", "99 %, processor"], rows))
 
 
 def _as_a_utility() -> Iterator[str]:
@@ -149,12 +147,11 @@ def _times(work: Callable[..., object], *arguments: object) -> tuple[float, floa
     return time.perf_counter() - started, time.thread_time() - began
 
 
-def _tell(name: str, times: list[tuple[float, float]]) -> None:
-    columns = []
+def _row(name: str, times: list[tuple[float, float]]) -> list[str]:
+    cells = [name]
     for seconds in map(sorted, zip(*times, strict=True)):
-        p50, p99 = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
-        columns.append(f"p50 {p50 * 1e6:7.0f} us  p99 {p99 * 1e6:7.0f} us")
-    print(f"{name:12} clock: {columns[0]}   processor: {columns[1]}   ({len(times):,} decisions)")
+        cells += [f"{seconds[len(seconds) * share // 100] * 1e6:,.0f}" for share in (50, 99)]
+    return cells
 
 
 if __name__ == "__main__":

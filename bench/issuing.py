@@ -6,15 +6,13 @@ So many clients issue without a pause, each waiting for its answer before it ask
 Nothing is decided and nothing signed: what is measured is the storage. "One each" does the same with one
 commit for every ticket. PostgreSQL is a server of our own with fsync, on this machine. A rate counts the
 clock's seconds, since what is waited for is the disk; the latency of an answer is given as its median and
-its 99th percentile. "Our CPU" is this process's, without the server's.
+its 99th percentile. "Processor" is this process's, without the server's.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import platform
 import sqlite3
 import statistics
 import sys
@@ -27,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from issuing import made
 from postgres import PostgreSQL, program
+from run import table
 
 from twoway.ac import AuditLog, Database
 from twoway.ac.storage import DatabaseAddress, database
@@ -53,13 +52,13 @@ async def measure(address: DatabaseAddress, clients: int, seconds: float) -> tup
     return len(latencies) / elapsed, worked / len(latencies), latencies
 
 
-def row(kind: str, address: DatabaseAddress, clients: int, seconds: float, batch: int) -> None:
+def row(kind: str, address: DatabaseAddress, clients: int, seconds: float, batch: int) -> list[str]:
     database.BATCH_WORKS = batch
     rate, worked, latencies = asyncio.run(measure(address, clients, seconds))
     middle, worst = statistics.median(latencies), statistics.quantiles(latencies, n=100)[98]
     commits = "one each" if batch == 1 else "shared"
-    figures = f"{rate:,.0f} | {middle * 1e3:.2f} | {worst * 1e3:.2f} | {worked * 1e3:.2f}"
-    print(f"| {kind} | {clients} | {commits} | {figures} |", flush=True)
+    milliseconds = [f"{seconds * 1e3:.2f}" for seconds in (middle, worst, worked)]
+    return [kind, str(clients), commits, f"{rate:,.0f}", *milliseconds]
 
 
 def main() -> None:
@@ -67,19 +66,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64])
     arguments = parser.parse_args()
-    server = Path(program("postgres")).parts[-3]
-    print(f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, ", end="")
-    print(f"SQLite {sqlite3.sqlite_version}, PostgreSQL {server}, {arguments.seconds:g} s each")
-    print(f"load when it began: {os.getloadavg()[0]:.1f}\n")
-    print("| database | clients | commits | tickets/s | p50 ms | p99 ms | our CPU ms each |")
-    print("|---|---|---|---|---|---|---|")
+    print(f"SQLite {sqlite3.sqlite_version}, PostgreSQL {Path(program('postgres')).parts[-3]}\n")
+    heading = ["database", "waiting", "commits", "tickets a second", "median ms", "99 % ms", "processor ms"]
+    rows: list[list[str]] = []
     shared = database.BATCH_WORKS
     with tempfile.TemporaryDirectory() as folder, PostgreSQL(durable=True) as postgresql:
         for clients in arguments.clients:
             for batch in (1, shared):
                 path = Path(folder) / f"{clients}-{batch}.sqlite"
-                row("SQLite", path, clients, arguments.seconds, batch)
-                row("PostgreSQL", postgresql.new_database(), clients, arguments.seconds, batch)
+                rows.append(row("SQLite", path, clients, arguments.seconds, batch))
+                rows.append(row("PostgreSQL", postgresql.new_database(), clients, arguments.seconds, batch))
+    print(table(heading, rows))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 import aiocoap
+from run import table
 from running_ac import client_of, served_ac
 from town import Town
 
@@ -40,8 +40,8 @@ CLIENTS = (1, 8, 32)
 
 async def measure(
     clients: int, seconds: float, ask: Callable[[int], Awaitable[None]], used: Callable[[], float]
-) -> None:
-    """Let so many clients ask one after the other for some seconds, and print a row.
+) -> list[str]:
+    """Let so many clients ask one after the other for some seconds, and return a row.
 
     Args:
         clients: how many.
@@ -62,11 +62,11 @@ async def measure(
     rate = len(latencies) / (time.perf_counter() - begun)
     middle, worst = statistics.median(latencies), statistics.quantiles(latencies, n=100)[98]
     cost = (used() - before) / len(latencies)
-    times = f"{middle * 1e3:.2f} | {worst * 1e3:.2f} | {cost * 1e3:.2f}"
-    print(f"| {clients} | {rate:,.0f} | {times} |", flush=True)
+    milliseconds = [f"{seconds * 1e3:.2f}" for seconds in (middle, worst, cost)]
+    return [str(clients), f"{rate:,.0f}", *milliseconds]
 
 
-async def without_network(town: Town, seconds: float) -> None:
+async def without_network(town: Town, seconds: float) -> list[list[str]]:
     """From bytes to bytes, in this process."""
     database = Database(load_config(town.config).database)
     service = TokenService(town.picture(database), entropy=os.urandom)
@@ -83,13 +83,12 @@ async def without_network(town: Town, seconds: float) -> None:
         assert grant.response.encode()
 
     try:
-        for clients in CLIENTS:
-            await measure(clients, seconds, ask, time.process_time)
+        return [await measure(clients, seconds, ask, time.process_time) for clients in CLIENTS]
     finally:
         database.close()
 
 
-async def over_loopback(town: Town, seconds: float) -> None:
+async def over_loopback(town: Town, seconds: float) -> list[list[str]]:
     """Everything that a subscriber meets, but for the handshake, which it has made before."""
     async with AsyncExitStack() as running:
         ac = await running.enter_async_context(served_ac(town.config))
@@ -112,8 +111,7 @@ async def over_loopback(town: Town, seconds: float) -> None:
 
         for number in range(max(CLIENTS)):
             await ask(number)
-        for clients in CLIENTS:
-            await measure(clients, seconds, ask, lambda: _used_by(ac.process.pid))
+        return [await measure(clients, seconds, ask, lambda: _used_by(ac.process.pid)) for clients in CLIENTS]
 
 
 def _used_by(process: int) -> float:
@@ -124,13 +122,12 @@ def _used_by(process: int) -> float:
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
-    load = os.getloadavg()[0]
-    print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs, load {load:.1f}")
     with tempfile.TemporaryDirectory() as folder:
         town = Town.make(Path(folder) / "town")
         for title, measured in (("without the network", without_network), ("over loopback", over_loopback)):
-            print(f"\n| {title} | tickets a second | median ms | p99 ms | CPU ms |\n|---|---|---|---|---|")
-            asyncio.run(measured(town, seconds))
+            print()
+            heading = [f"waiting, {title}", "tickets a second", "median ms", "99 % ms", "processor ms"]
+            print(table(heading, asyncio.run(measured(town, seconds))), flush=True)
 
 
 if __name__ == "__main__":

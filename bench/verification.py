@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from run import machine, table
+from run import table
 
 from twoway import strict_cbor
 from twoway.tickets import (
@@ -157,8 +157,6 @@ def main() -> None:
             row.measure(each)
     if options.quick:
         print("A quick run: it shows that everything runs; the figures are worth nothing.\n")
-    print("\n".join(f"- {name}: {value}" for name, value in machine().items()))
-    print()
     print(table(["microseconds", "median", "99 %", "aim", ""], [row.cells for row in measured]))
 
 

@@ -76,6 +76,6 @@ def test_judging_tickets_is_measured_beside_its_primitives():
 
 def test_tickets_are_issued_without_the_network_and_over_loopback():
     printed = run("tickets.py", "0.05")
-    for title in ("without the network", "over loopback"):
+    for title in ("waiting, without the network", "waiting, over loopback"):
         assert f"| {title} | tickets a second " in printed
-    assert printed.count("\n| 32 | ") == 2
+    assert printed.count("\n| 32  ") == 2
