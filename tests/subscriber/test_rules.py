@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +18,16 @@ from twoway.subscriber.grant import Ask, refusal_untrusted, take_grant_untrusted
 from twoway.subscriber.instant import Instant
 from twoway.subscriber.rules import require_ac, require_hints, require_publisher, unsuccessful_untrusted
 from twoway.subscriber.wording import check_command, excerpt
-from twoway.tickets import Confirmation, CreationHints, ErrorCode, Method, Scope, TokenError, TokenResponse
+from twoway.tickets import (
+    Confirmation,
+    CreationHints,
+    ErrorCode,
+    Method,
+    ProvisionalNumbers,
+    Scope,
+    TokenError,
+    TokenResponse,
+)
 
 PKI = small_pki()
 PUBLISHER = PKI.publisher_p256.identity
@@ -27,6 +37,10 @@ AC = ACReference(uri="coaps://127.0.0.1:5684/token", identity=PKI.ac.uri)
 READ_POWER = Scope((("/power", Method.GET),))
 ASK = Ask(Audience.proved(PUBLISHER), "/power", READ_POWER, OWN, asked_at=Instant(NOW, 0.0))
 GRANT = TokenResponse(access_token=b"a ticket", expires_in=600, rs_cnf_spki=PUBLISHER.spki, ace_profile=1)
+
+
+def sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 class TestPublisher:
@@ -205,6 +219,17 @@ class TestGrant:
             self.take(replace(GRANT, ace_profile=None))
         with pytest.raises(PeerError):
             self.take(replace(GRANT, ace_profile=2))
+
+    def test_a_certificate_that_the_ac_names_beside_our_key_has_to_be_ours(self):
+        older = ProvisionalNumbers(x5t=8)
+        ac = replace(AC, numbers=older)
+        named = replace(GRANT, cnf=Confirmation.of_key(OWN.spki, certificate_sha256=sha256(OWN.chain[0])))
+        assert take_grant_untrusted(named.encode(older), 19, ask=ASK, ac=ac)
+        other = Confirmation.of_key(OWN.spki, certificate_sha256=sha256(PKI.sink.chain[0]))
+        with pytest.raises(PeerError, match="another key than ours"):
+            take_grant_untrusted(replace(GRANT, cnf=other).encode(older), 19, ask=ASK, ac=ac)
+        # In the numbers of another draft it says nothing to us, and the key alone counts.
+        assert take_grant_untrusted(replace(GRANT, cnf=other).encode(), 19, ask=ASK, ac=ac)
 
     @pytest.mark.parametrize("lifetime", [0, -1, 2**63])
     def test_a_ticket_of_unknown_or_absurd_lifetime_is_refused(self, lifetime: int):

@@ -24,6 +24,7 @@ from twoway.configuration import (
     validated_by,
 )
 from twoway.errors import ConfigurationError
+from twoway.tickets import DEFAULT_NUMBERS, ProvisionalNumbers
 
 _LIFETIME_MINIMUM_SECONDS = 10
 """A ticket has to outlive the handshake with the publisher, retransmissions included."""
@@ -224,6 +225,8 @@ class ACConfig(Section):
     """What requesters may take."""
     signing: SigningSection = SigningSection()
     """How the signing key changes."""
+    provisional: ProvisionalNumbers = DEFAULT_NUMBERS
+    """The numbers that drafts suggest: the same as at the publishers and subscribers."""
 
     @property
     def places(self) -> Places:

@@ -71,7 +71,9 @@ def introspect(
     keys = tuple(key.public.public_key for key in picture.signing_keys.announced_at(now))
     issuer = TrustedIssuer(picture.issuer, keys, picture.secrets.get(publisher.uri))
     # The seconds of a ticket for a publisher without a clock are counted there, and by nobody here.
-    verifier = TicketVerifier(audience=publisher.uri, issuers=[issuer], exi_ledger=ExiLedger())
+    verifier = TicketVerifier(
+        audience=publisher.uri, issuers=[issuer], exi_ledger=ExiLedger(), numbers=picture.numbers
+    )
     try:
         ticket = verifier.verify_untrusted(request.token, now=now)
     except TicketRejected:
@@ -87,7 +89,7 @@ def introspect(
             exi=ticket.exi,
             not_before=ticket.not_before,
             scope=ticket.scope.encode(),
-            confirmation=ticket.confirmation.claim(),
+            confirmation=ticket.confirmation.claim(picture.numbers),
             cnonce=ticket.cnonce,
         )
     )

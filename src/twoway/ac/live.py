@@ -39,7 +39,7 @@ from twoway.trace import Trace, TraceEvent, ignore
 LEDGERS_INTERVAL = 0.25
 """Seconds between two looks at whether a ledger has changed, as between those at the database. A look takes
 a thread's turn, since a file system may let it wait; requests that come in between need not."""
-_FIXED = ("listen", "uri", "database", "control", "audit_rows")
+_FIXED = ("listen", "uri", "database", "control", "audit_rows", "provisional")
 """What cannot change while the AC runs: others have been told, or it is open."""
 _FIXED_LIMITS = ("pending", "request_bytes", "observations", "observations_per_connection", "associations")
 """Likewise of ``[limits]``: what was let in counts against them."""
@@ -271,4 +271,5 @@ def _compose(files: Files, rows: _Rows, directory: Directory) -> Picture:
         ticket_lifetime=files.config.ticket_lifetime,
         surroundings=files.surroundings,
         administrators=files.config.administrators,
+        numbers=files.config.provisional,
     )

@@ -9,7 +9,7 @@ from twoway.ac.directory import Directory
 from twoway.ac.signing_keys import SigningKeys
 from twoway.ac.surroundings import Surroundings
 from twoway.policy import PolicySet
-from twoway.tickets import SharedSecret
+from twoway.tickets import DEFAULT_NUMBERS, ProvisionalNumbers, SharedSecret
 
 
 @dataclass(frozen=True)
@@ -32,3 +32,5 @@ class Picture:
     """How the circumstances of a question follow from what the AC sees of it."""
     administrators: frozenset[str] = frozenset()
     """Who sees the whole list of revoked tickets."""
+    numbers: ProvisionalNumbers = DEFAULT_NUMBERS
+    """What drafts call the hash of a certificate."""

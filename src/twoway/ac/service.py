@@ -65,7 +65,7 @@ class TokenService:
     def read_untrusted(self, payload: bytes, asking: Asking) -> TokenRequest | Refusal:
         """Read the payload of a POST to the token endpoint. Raises nothing for what it holds."""
         try:
-            return TokenRequest.parse_untrusted(payload)
+            return TokenRequest.parse_untrusted(payload, self._picture.numbers)
         except TokenRequestRejected as rejected:
             return refusal(rejected, asking, Asked())
 
@@ -141,7 +141,10 @@ class TokenService:
         signer = self._picture.signing_keys.signer_at(now)
         if signer not in self._issuers:
             self._issuers[signer] = TicketIssuer(
-                issuer=self._picture.issuer, private_key=signer.private_key, entropy=self._entropy
+                issuer=self._picture.issuer,
+                private_key=signer.private_key,
+                entropy=self._entropy,
+                numbers=self._picture.numbers,
             )
         return self._issuers[signer]
 

@@ -55,6 +55,7 @@ async def serve(
             config.ac,
             credentials,
             exi_ledger=exi_file.ledger if exi_file is not None else None,
+            numbers=config.provisional,
             entropy=entropy,
             now=clock.now(),
         )

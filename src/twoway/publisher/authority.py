@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from twoway.tickets import (
+    DEFAULT_NUMBERS,
     COSERejected,
     ExiLedger,
     FreshNonces,
+    ProvisionalNumbers,
     SharedSecret,
     SigningKey,
     Ticket,
@@ -35,6 +37,7 @@ class Authority:
         secret: what it shares with this publisher, and encrypts tickets with; None where it does not.
         nonces: gives out the nonces that tickets have to carry; None where none are asked for.
         exi_ledger: for a publisher without a clock: which tickets it has seen.
+        numbers: what drafts call the hash of a certificate.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Authority:
         secret: SharedSecret | None = None,
         nonces: FreshNonces | None = None,
         exi_ledger: ExiLedger | None = None,
+        numbers: ProvisionalNumbers = DEFAULT_NUMBERS,
     ) -> None:
         self.token_uri = token_uri
         self.issuer = issuer
@@ -57,6 +61,7 @@ class Authority:
         self._audience = audience
         self._secret = secret
         self._exi_ledger = exi_ledger
+        self._numbers = numbers
         self._take(keys)
 
     @property
@@ -111,4 +116,5 @@ class Authority:
             issuers=[TrustedIssuer(self.issuer, tuple(public_keys.values()), self._secret)],
             nonces=self._nonces,
             exi_ledger=self._exi_ledger,
+            numbers=self._numbers,
         )

@@ -42,6 +42,7 @@ from twoway.errors import ConfigurationError
 from twoway.identity import PSKIdentity, identity_uri
 from twoway.publisher.target import AUTHZ_INFO, WELL_KNOWN_CORE
 from twoway.readings import recorded_file
+from twoway.tickets import DEFAULT_NUMBERS, ProvisionalNumbers
 
 RECORDED = "recorded:"
 """Prefix of a file that ships with the package."""
@@ -239,6 +240,8 @@ class PublisherConfig(Section):
     psk: tuple[PSKSection, ...] = ()
     ac: ACSection | None = None
     plain: PlainSection | None = None
+    provisional: ProvisionalNumbers = DEFAULT_NUMBERS
+    """The numbers that drafts suggest: the same as at the AC."""
     resource: Annotated[tuple[ResourceSection, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -22,7 +22,14 @@ from twoway.net import credential_of
 from twoway.pki import CertificateRejected, Purpose, StoredIdentity, TrustStore, read_chain, read_identity
 from twoway.publisher.authority import Authority
 from twoway.publisher.config import ACSection, PublisherConfig
-from twoway.tickets import ExiLedger, FreshNonces, SharedSecret, SigningKey
+from twoway.tickets import (
+    DEFAULT_NUMBERS,
+    ExiLedger,
+    FreshNonces,
+    ProvisionalNumbers,
+    SharedSecret,
+    SigningKey,
+)
 
 NONCE_KEY_BYTES = 32
 """Of the key that nonces are recognised by; it is made anew at each start."""
@@ -68,6 +75,7 @@ def load_authority(
     credentials: Credentials,
     *,
     exi_ledger: ExiLedger | None,
+    numbers: ProvisionalNumbers = DEFAULT_NUMBERS,
     entropy: Callable[[int], bytes],
     now: datetime,
 ) -> Authority:
@@ -80,6 +88,7 @@ def load_authority(
         section: what the file says of it.
         credentials: the publisher's own.
         exi_ledger: for a publisher without a clock: which tickets it has seen.
+        numbers: what drafts call the hash of a certificate.
         entropy: returns that many random bytes.
         now: the time that the certificate is judged by.
 
@@ -109,6 +118,7 @@ def load_authority(
         secret=secret,
         nonces=nonces,
         exi_ledger=exi_ledger,
+        numbers=numbers,
     )
 
 

@@ -82,7 +82,8 @@ class ACClient:
             ace_profile_asked=True,
             cnonce=cnonce,
         )
-        answer = await self._exchange.post(session, uri, request.encode(), content_format=CONTENT_FORMAT_ACE)
+        payload = request.encode(self.reference.numbers)
+        answer = await self._exchange.post(session, uri, payload, content_format=CONTENT_FORMAT_ACE)
         if not answer.is_success:
             raise refusal_untrusted(
                 answer.payload, answer.content_format, answer.code_text, ask=ask, ac=self.reference

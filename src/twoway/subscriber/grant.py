@@ -90,7 +90,7 @@ def take_grant_untrusted(
     where = ac.uri
     if content_format != CONTENT_FORMAT_ACE:
         raise PeerError(f"the AC answered with content format {content_format}, not 19", where=where)
-    response = TokenResponse.parse_untrusted(payload)
+    response = TokenResponse.parse_untrusted(payload, ac.numbers)
     if response.ace_profile != Profile.COAP_DTLS:
         raise PeerError("the AC's ticket is not for the DTLS profile of RFC 9202", where=where)
     key = None
@@ -98,7 +98,7 @@ def take_grant_untrusted(
         key = _ticket_key(response, ask, where=where)
     else:
         _require_publisher_key(response.rs_cnf_spki, ask.audience.uri, ask.audience.spki, where=where)
-        response.require_holder(ask.own.spki)
+        response.require_holder(ask.own.spki, ask.own.chain[0])
     scope = ask.scope if response.scope is None else Scope.parse_untrusted(response.scope)
     if not scope.permits(ask.target, Method.GET):
         raise RefusedError(

@@ -23,6 +23,7 @@ from twoway.configuration import (
 )
 from twoway.errors import ConfigurationError
 from twoway.subscriber.audience import KeyedPublisher
+from twoway.tickets import DEFAULT_NUMBERS, ProvisionalNumbers
 
 FILE_NAME = "ac.toml"
 """Where an identity folder names its AC."""
@@ -55,6 +56,7 @@ class _ACFile(Section):
     identity: IdentityURI
     trl: CoapsURI | None = None
     keyed_publisher: tuple[_KeyedPublisherTable, ...] = ()
+    provisional: ProvisionalNumbers = DEFAULT_NUMBERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class ACReference:
     """Where it lists revoked tickets, where that is not the default of :attr:`trl_uri`."""
     keyed_publishers: tuple[KeyedPublisher, ...] = ()
     """The publishers that have no certificate and prove themselves by the keys of this AC's tickets."""
+    numbers: ProvisionalNumbers = DEFAULT_NUMBERS
+    """What drafts call the hash of a certificate; the same as at the AC."""
 
     @property
     def trl_uri(self) -> str:
@@ -109,6 +113,7 @@ class ACReference:
             keyed_publishers=tuple(
                 KeyedPublisher(table.identity, table.uri, table.upload) for table in found.keyed_publisher
             ),
+            numbers=found.provisional,
         )
 
 

@@ -41,7 +41,7 @@ from twoway.tickets.iana import (
 from twoway.tickets.introspection import IntrospectionRequest, IntrospectionResponse
 from twoway.tickets.issuing import HolderExpired, TicketIssuer
 from twoway.tickets.key_set import MalformedKeySet, SigningKey, encode_key_set, parse_key_set_untrusted
-from twoway.tickets.provisional import ProvisionalNumbers
+from twoway.tickets.provisional import DEFAULT_NUMBERS, ProvisionalNumbers
 from twoway.tickets.psk_identity import (
     KeyName,
     MalformedPSKIdentity,
@@ -72,6 +72,7 @@ __all__ = [
     "CONTENT_FORMAT_CWT",
     "CONTENT_FORMAT_PROBLEM_DETAILS",
     "CONTENT_FORMAT_TRL",
+    "DEFAULT_NUMBERS",
     "MAX_MESSAGE_BYTES",
     "MAX_TICKET_BYTES",
     "Algorithm",

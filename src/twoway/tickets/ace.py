@@ -178,14 +178,14 @@ class TokenResponse:
     cnf: AnyConfirmation | None = None
     """The key that the ticket is bound to: a symmetric one, which the AC made, or ours, where it says so."""
 
-    def encode(self) -> bytes:
+    def encode(self, numbers: ProvisionalNumbers = DEFAULT_NUMBERS) -> bytes:
         """Return the payload of the 2.01 response."""
         return strict_cbor.encode(
             present(
                 {
                     Parameter.ACCESS_TOKEN: self.access_token,
                     Parameter.EXPIRES_IN: self.expires_in,
-                    Parameter.CNF: None if self.cnf is None else _told(self.cnf),
+                    Parameter.CNF: None if self.cnf is None else _told(self.cnf, numbers),
                     Parameter.SCOPE: self.scope,
                     Parameter.TOKEN_TYPE: TokenType.POP,
                     Parameter.ACE_PROFILE: self.ace_profile,
@@ -195,7 +195,7 @@ class TokenResponse:
         )
 
     @classmethod
-    def parse_untrusted(cls, payload: bytes) -> Self:
+    def parse_untrusted(cls, payload: bytes, numbers: ProvisionalNumbers = DEFAULT_NUMBERS) -> Self:
         """Read the payload of a success response of the token endpoint.
 
         Raises:
@@ -214,7 +214,11 @@ class TokenResponse:
         if profile not in (None, Profile.COAP_DTLS):
             raise MalformedACE("the AC's ticket is for another profile than DTLS")
         try:
-            cnf = parse_confirmation_untrusted(message[Parameter.CNF]) if Parameter.CNF in message else None
+            cnf = (
+                parse_confirmation_untrusted(message[Parameter.CNF], numbers)
+                if Parameter.CNF in message
+                else None
+            )
             rs_cnf = _spki_untrusted(message[Parameter.RS_CNF]) if Parameter.RS_CNF in message else None
         except UnusableKey as fault:
             raise MalformedACE(f"a key in the AC's response is of no use: {fault.what}") from None
@@ -230,17 +234,21 @@ class TokenResponse:
             cnf=cnf,
         )
 
-    def require_holder(self, spki: bytes) -> None:
+    def require_holder(self, spki: bytes, certificate: bytes | None = None) -> None:
         """Check that the ticket is for our own key ``spki``, as far as the response says whose it is.
 
+        Args:
+            spki: DER SubjectPublicKeyInfo.
+            certificate: our DER certificate, where the response may name it beside the key.
+
         Raises:
-            MalformedACE: it is bound to another key.
+            MalformedACE: it is bound to another key, or to another certificate of ours.
         """
         if isinstance(self.cnf, SymmetricConfirmation):
             raise MalformedACE("the AC bound the ticket to a symmetric key instead of ours")
         try:
             if self.cnf is not None:
-                self.cnf.require_key(spki)
+                self.cnf.require_key(spki, certificate)
         except WrongKey:
             raise MalformedACE("the AC bound the ticket to another key than ours") from None
 
@@ -354,9 +362,11 @@ def _requested_key(message: ACEMap, numbers: ProvisionalNumbers) -> RequestedKey
         raise MalformedACE(unusable.what) from None
 
 
-def _told(cnf: AnyConfirmation) -> dict[int, object]:
+def _told(cnf: AnyConfirmation, numbers: ProvisionalNumbers) -> dict[int, object]:
     """What the holder is told of its key: the AC made a symmetric one, so the holder has to learn it."""
-    return symmetric_claim(cnf.kid, cnf.key) if isinstance(cnf, SymmetricConfirmation) else cnf.claim()
+    if isinstance(cnf, SymmetricConfirmation):
+        return symmetric_claim(cnf.kid, cnf.key)
+    return cnf.claim(numbers)
 
 
 def _asks_for_profile(message: ACEMap) -> bool:
