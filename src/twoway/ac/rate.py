@@ -1,19 +1,19 @@
 """How often one requester may ask the AC: a bucket of requests for each identity and for each network.
 
-It owns the counting and its bounds. It must never read a clock: monotonic seconds come in. Each request costs
-a decision and a write to the disk, and an honest subscriber asks a few times an hour; who asks without pause
-is told when to come back (RFC 8516). Both buckets have to hold a request: one identity that moves between
-addresses meets its own bound, and many identities behind one address meet that of the address.
+It owns whose requests are counted together. It must never read a clock: monotonic seconds come in. Each
+request costs a decision and a write to the disk, and an honest subscriber asks a few times an hour; who asks
+without pause is told when to come back (RFC 8516). Both buckets have to hold a request: one identity that
+moves between addresses meets its own bound, and many identities behind one address meet that of the address.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import math
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from twoway.errors import PeerError
+from twoway.rate import Buckets
 
 _IPV6_NETWORK_BITS = 64
 """What one site has of IPv6: within it a host may take as many addresses as it likes."""
@@ -41,12 +41,6 @@ class Allowance:
     """Requests a second in the long run."""
 
 
-@dataclass(slots=True)
-class _Bucket:
-    requests: float
-    at: float
-
-
 class RequestRate:
     """How many requests each identity and each network has left.
 
@@ -58,8 +52,8 @@ class RequestRate:
     """
 
     def __init__(self, *, per_identity: Allowance, per_network: Allowance, remembered: int) -> None:
-        self._identities = _Buckets(per_identity, remembered)
-        self._networks = _Buckets(per_network, remembered)
+        self._identities = _buckets(per_identity, remembered)
+        self._networks = _buckets(per_network, remembered)
 
     def take(self, identity: str, host: str, now: float) -> None:
         """Count one request.
@@ -75,30 +69,13 @@ class RequestRate:
         network = network_of(host)
         wait = max(self._identities.wait(identity, now), self._networks.wait(network, now))
         if wait > 0:
-            raise TooManyRequests(max(1, math.ceil(wait)))
+            raise TooManyRequests(math.ceil(wait))
         self._identities.take(identity)
         self._networks.take(network)
 
 
-class _Buckets:
-    def __init__(self, allowance: Allowance, remembered: int) -> None:
-        self._allowance = allowance
-        self._remembered = remembered
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
-
-    def wait(self, name: str, now: float) -> float:
-        """Refill the bucket and return the seconds until it holds a request; 0 if it does."""
-        bucket = self._buckets.setdefault(name, _Bucket(self._allowance.burst, now))
-        self._buckets.move_to_end(name)
-        if len(self._buckets) > self._remembered:
-            self._buckets.popitem(last=False)
-        gained = max(0.0, now - bucket.at) * self._allowance.per_second
-        bucket.requests = min(self._allowance.burst, bucket.requests + gained)
-        bucket.at = now
-        return max(0.0, (1 - bucket.requests) / self._allowance.per_second)
-
-    def take(self, name: str) -> None:
-        self._buckets[name].requests -= 1
+def _buckets(allowance: Allowance, remembered: int) -> Buckets:
+    return Buckets(burst=allowance.burst, per_second=allowance.per_second, remembered=remembered)
 
 
 def network_of(host: str) -> str:
