@@ -108,6 +108,49 @@ async def test_a_ticket_whose_audit_row_cannot_be_written_is_not_answered(databa
     assert live(database) == []
 
 
+KEYED = {"kid": b"\x01\xff" * 4, "holder_key": None, "certificate_sha256": None}
+"""A ticket for a key that the AC made."""
+
+
+@pytest.mark.parametrize("changes", [{}, {"requester": "urn:other"}, {"audience": "urn:other"}])
+async def test_a_new_key_whose_name_is_taken_gets_no_ticket(database, records, changes):
+    """Eight random bytes come twice some day, or where randomness is bad."""
+    first = await issue_one(records, **KEYED)
+    with pytest.raises(StorageError, match="has the name of another; ask again"):
+        await issue_one(records, **KEYED | changes)
+    assert live(database) == [first]
+    assert [entry.ticket_id for entry in await AuditLog(database).latest()] == [first.ticket_id]
+
+
+async def test_of_two_new_keys_with_one_name_that_are_made_together_one_gets_a_ticket(database, records):
+    async with Gate(database):
+        orders = [asyncio.ensure_future(issue_one(records, **KEYED)) for _ in range(2)]
+        await asyncio.sleep(0)  # both wait for the database now
+    first, second = await asyncio.gather(*orders, return_exceptions=True)
+    assert live(database) == [first]
+    assert isinstance(second, StorageError)
+
+
+async def test_a_ticket_that_changes_rights_keeps_the_name_of_its_key(database, records):
+    first = await issue_one(records, **KEYED)
+    second = await issue_one(records, keeps_key=True, **KEYED)
+    assert live(database) == [first, second]
+
+
+@pytest.mark.parametrize("changes", [{"requester": "urn:other"}, {"audience": "urn:other"}])
+async def test_the_key_of_another_is_kept_by_no_ticket(database, records, changes):
+    first = await issue_one(records, **KEYED)
+    with pytest.raises(StorageError, match="has the name of another"):
+        await issue_one(records, keeps_key=True, **KEYED | changes)
+    assert live(database) == [first]
+
+
+async def test_the_name_of_a_key_is_free_when_its_tickets_are_gone(records):
+    await issue_one(records, **KEYED)
+    await records.prune(OVER)
+    assert await issue_one(records, now=OVER, **KEYED)
+
+
 async def test_no_two_tickets_share_a_cti(database, records):
     first = await issue_one(records)
     with pytest.raises(StorageError):

@@ -63,7 +63,9 @@ def made(
     return make
 
 
-async def issue_one(records: TicketRecords, *, now: datetime = NOON, **changes: Any) -> TicketRecord:
+async def issue_one(
+    records: TicketRecords, *, now: datetime = NOON, keeps_key: bool = False, **changes: Any
+) -> TicketRecord:
     """Issue a ticket, with some fields changed, and return its record."""
     make = made(change=lambda record: replace(record, **changes), now=now)
-    return await records.issue(make, now=now)
+    return await records.issue(make, now=now, keeps_key=keeps_key)

@@ -22,6 +22,7 @@ from twoway.tickets import (
     AnyConfirmation,
     ErrorCode,
     HolderExpired,
+    KeyReference,
     Profile,
     Scope,
     SharedSecret,
@@ -110,6 +111,11 @@ class Approval:
             ) from None
         grant = Grant(self._response(ticket), self._entry(ticket))
         return self._record(ticket), grant.entry, grant
+
+    @property
+    def keeps_key(self) -> bool:
+        """Whether the ticket is bound to the symmetric key of an earlier one (RFC 9202 section 4)."""
+        return isinstance(self.request.req_cnf, KeyReference)
 
     def refuse(self, rejected: TokenRequestRejected) -> Refusal:
         """Return the refusal for what came up when the ticket was issued."""

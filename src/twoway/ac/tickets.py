@@ -55,6 +55,11 @@ _DRAW_NUMBERS = (
 _REVOKED_AMONG = select(tables.revoked_credential.c.digest).where(
     tables.revoked_credential.c.digest.in_(bindparam("digests", expanding=True))
 )
+_HOLDERS_OF = (
+    select(_row.kid, _row.requester, _row.audience)
+    .where(_row.kid.in_(bindparam("kids", expanding=True)))
+    .distinct()
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class _Order:
 
     make: Callable[[int], tuple[TicketRecord, AuditEntry, Any]]
     now: datetime
+    keeps_key: bool
 
 
 class _Made(NamedTuple):
@@ -127,7 +133,13 @@ class TicketRecords:
         self._since = PRUNE_EVERY
         self._counted_at = datetime.fromtimestamp(0, UTC)
 
-    async def issue(self, make: Callable[[int], tuple[TicketRecord, AuditEntry, T]], *, now: datetime) -> T:
+    async def issue(
+        self,
+        make: Callable[[int], tuple[TicketRecord, AuditEntry, T]],
+        *,
+        now: datetime,
+        keeps_key: bool = False,
+    ) -> T:
         """Make a ticket with the next number; its rows are on the disk when this returns.
 
         Args:
@@ -135,12 +147,15 @@ class TicketRecords:
                 database's thread, while all other writers wait; what it raises is raised here, and then
                 there are no rows. Where the database fails it may be asked again, with another number.
             now: the time, aware.
+            keeps_key: whether the ticket changes the rights of an earlier one of its holder and keeps the
+                symmetric key of that (RFC 9202 section 4); otherwise the name of its key has to be new.
 
         Raises:
             HolderRevoked: the holder's certificate or key was revoked.
-            StorageError: the rows were not written, or there is no room for more tickets.
+            StorageError: the rows were not written, there is no room for more tickets, or the name of the
+                symmetric key is taken.
         """
-        return await self._database.run_together(self._issue, _Order(make, now))
+        return await self._database.run_together(self._issue, _Order(make, now, keeps_key))
 
     async def revoke(self, ticket_id: bytes, *, reason: str, now: datetime) -> list[TicketRecord]:
         """Revoke one ticket by its ``cti``.
@@ -190,6 +205,7 @@ class TicketRecords:
         room = self._room(connection, now, len(orders))
         numbers = _draw_numbers(connection, now, room)
         made = _without_revoked(connection, list(map(_make, orders[:room], numbers)))
+        made = _without_taken(connection, orders, made)
         written = [each for each in made if isinstance(each, _Made)]
         if written:
             connection.execute(_INSERT_TICKET, [vars(each.record) for each in written])
@@ -317,6 +333,35 @@ def _without_revoked(connection: Connection, made: Sequence[_Made | Failed]) -> 
 
 def _bound_to(record: TicketRecord) -> set[bytes]:
     return {digest for digest in (record.certificate_sha256, record.holder_key) if digest is not None}
+
+
+def _without_taken(
+    connection: Connection, orders: Sequence[_Order], made: list[_Made | Failed]
+) -> list[_Made | Failed]:
+    """See that no two keys have one name (RFC 9202 section 3.3.1), however unlikely that is.
+
+    No index could say so, since tickets that change rights share the name of a key; but writers take turns.
+    """
+    kids = {each.record.kid for each in made if isinstance(each, _Made)} - {None}
+    if not kids:
+        return made
+    found = connection.execute(_HOLDERS_OF, {"kids": list(kids)})
+    holders = {row.kid: (row.requester, row.audience) for row in found}
+    # There may be fewer than orders, where there is no room for the last ones.
+    return [_unless_taken(each, order, holders) for each, order in zip(made, orders, strict=False)]
+
+
+def _unless_taken(
+    made: _Made | Failed, order: _Order, holders: dict[bytes, tuple[str, str]]
+) -> _Made | Failed:
+    """Enter the name of a ticket's key with its holder and publisher, or refuse it."""
+    if isinstance(made, Failed) or made.record.kid is None:
+        return made
+    kid, own = made.record.kid, (made.record.requester, made.record.audience)
+    if kid in holders and not (order.keeps_key and holders[kid] == own):
+        return Failed(StorageError("the ticket's key has the name of another", remedy="ask again"))
+    holders[kid] = own
+    return made
 
 
 def _no_room() -> Failed:

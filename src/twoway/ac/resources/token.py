@@ -85,7 +85,9 @@ class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
         decision = await self._decide(service, payload, asking)
         if not isinstance(decision, Refusal):
             try:
-                grant = await self._records.issue(decision.issue, now=asking.now)
+                grant = await self._records.issue(
+                    decision.issue, now=asking.now, keeps_key=decision.keeps_key
+                )
             except TokenRequestRejected as rejected:
                 decision = decision.refuse(rejected)
             except HolderRevoked as revoked:

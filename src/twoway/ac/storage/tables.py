@@ -73,6 +73,8 @@ ticket = Table(
 )
 """Every ticket that was answered, until it has expired."""
 
+_has_kid = ticket.c.kid.is_not(None)
+Index("ticket_kid", ticket.c.kid, sqlite_where=_has_kid, postgresql_where=_has_kid)
 _was_revoked = ticket.c.revoked_at.is_not(None)
 Index("ticket_revoked", ticket.c.revoked_at, sqlite_where=_was_revoked, postgresql_where=_was_revoked)
 

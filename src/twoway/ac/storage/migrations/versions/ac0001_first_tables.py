@@ -54,6 +54,8 @@ def upgrade() -> None:
     op.create_index("ticket_holder_key", "ticket", ["holder_key"])
     op.create_index("ticket_certificate", "ticket", ["certificate_sha256"])
     op.create_index("ticket_expiry", "ticket", ["expires_at"])
+    has_kid = sa.text("kid IS NOT NULL")
+    op.create_index("ticket_kid", "ticket", ["kid"], sqlite_where=has_kid, postgresql_where=has_kid)
     was_revoked = sa.text("revoked_at IS NOT NULL")
     op.create_index(
         "ticket_revoked", "ticket", ["revoked_at"], sqlite_where=was_revoked, postgresql_where=was_revoked
