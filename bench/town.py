@@ -20,7 +20,7 @@ from ac_world import ACWorld, scope
 from running_ac import write_config
 from small_pki import BOTH, CLIENT_AUTH, Credential
 
-from twoway.ac import Database, Picture, load_config
+from twoway.ac import AuditLog, Database, Picture, load_config
 from twoway.ac.grants import add_grant
 from twoway.ac.live import Files, LivePicture
 from twoway.clock import SystemClock
@@ -106,7 +106,9 @@ class Town:
         """What an AC knows that reads the files."""
         clock = SystemClock()
         files = Files.load(load_config(self.config), clock=clock, entropy=os.urandom)
-        return LivePicture(files, database, clock=clock, entropy=os.urandom).picture
+        audit = AuditLog(database)
+        live = LivePicture(files, database, audit, operator="bench", clock=clock, entropy=os.urandom)
+        return live.picture
 
 
 def _write_grants(config: Path, pairs: list[tuple[Credential, Credential]]) -> None:

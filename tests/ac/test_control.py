@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 import socket
 from pathlib import Path
 
 import pytest
 
 from twoway.ac.control import ask, control_socket
+from twoway.ac.operators import this_user
 from twoway.errors import ConfigurationError, NetworkError
 
 
-async def done() -> str:
+async def done(operator: str) -> str:
     return "taken"
 
 
-async def refused() -> str:
+async def refused(operator: str) -> str:
     raise ConfigurationError("a policy does not parse", where="a.cedar", remedy="correct it")
 
 
@@ -82,3 +85,24 @@ async def test_a_path_that_cannot_be_one_is_refused_in_a_sentence(tmp_path: Path
         with pytest.raises(ConfigurationError, match="control socket"):
             async with control_socket(bad, COMMANDS):
                 pass
+
+
+async def test_the_command_is_told_which_user_asks_by_the_kernel(path: Path, monkeypatch):
+    """What the environment says, anybody can set."""
+    for name in ("USER", "LOGNAME", "SUDO_USER"):
+        monkeypatch.setenv(name, "mallory")
+
+    async def who(operator: str) -> str:
+        return operator
+
+    async with control_socket(path, {"who": who}):
+        assert await asyncio.to_thread(ask, path, "who") == pwd.getpwuid(os.geteuid()).pw_name
+    assert this_user() == pwd.getpwuid(os.geteuid()).pw_name
+
+
+def test_a_user_without_a_name_is_known_by_the_number(monkeypatch):
+    def nobody(user: int) -> None:
+        raise KeyError(user)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert this_user() == f"user {os.geteuid()}"

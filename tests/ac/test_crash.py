@@ -8,7 +8,6 @@ import aiocoap
 from ac_world import ACWorld, request_for, scope
 from running_ac import ask, client_of, served_ac, write_config
 
-from twoway.ac import read_audit
 from twoway.tickets import CONTENT_FORMAT_ACE, Method, TokenResponse
 
 
@@ -24,6 +23,6 @@ async def test_every_ticket_that_was_handed_out_is_in_the_audit_after_a_kill(tmp
             response = await ask(client, message)
             tickets.append(TokenResponse.parse_untrusted(response.payload).access_token)
         await ac.kill()  # at once after the last answer
-    audited = {entry.ticket_id for entry in read_audit(world.folder / "ac.sqlite")}
+    audited = {entry.ticket_id for entry in ac.decisions()}
     assert len(audited) == 5
     assert all(any(cti in ticket for cti in audited if cti) for ticket in tickets)

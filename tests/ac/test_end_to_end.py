@@ -17,7 +17,6 @@ from small_pki import PrivateKey, ed25519_key, p384_key
 from twoway.ac import (
     Outcome,
     load_config,
-    read_audit,
     serve,
 )
 from twoway.ac.live import LEDGERS_INTERVAL
@@ -66,7 +65,7 @@ async def test_a_ticket_is_obtained_over_coaps_and_is_in_the_audit(world: ACWorl
         ticket = world.verify(answer.access_token, now=datetime.now(UTC))
         ticket.require_holder(world.tenant.spki)
         assert ticket.scope == Scope((("/power", Method.GET),))
-        (entry,) = read_audit(ac.database)
+        (entry,) = ac.decisions()
     assert entry.outcome is Outcome.GRANTED
     assert entry.requester == world.tenant.uri
     assert entry.audience == METER
@@ -80,7 +79,7 @@ async def test_a_ticket_for_anothers_key_is_refused_and_audited(world: ACWorld) 
         response = await ask(client, post(ac, request_for(world.rival, scope=POWER).encode()))
         assert response.code == aiocoap.BAD_REQUEST
         assert error_of(response).code is ErrorCode.INVALID_REQUEST
-        (entry,) = read_audit(ac.database)
+        (entry,) = ac.decisions()
     assert (entry.outcome, entry.requester) == (Outcome.REFUSED, world.tenant.uri)
     assert "ticket refused" in {event.name for event in ac.events}
 
@@ -90,7 +89,7 @@ async def test_the_wrong_region_is_told_the_policy(world: ACWorld) -> None:
         response = await ask(client, post(ac, request_for(world.distant, scope=POWER).encode()))
         assert response.code == aiocoap.BAD_REQUEST
         assert error_of(response) == TokenError(ErrorCode.INVALID_SCOPE, "refused by policy: default-deny")
-        (entry,) = read_audit(ac.database)
+        (entry,) = ac.decisions()
     assert entry.policies == ("default-deny",)
 
 
@@ -100,7 +99,7 @@ async def test_another_content_format_is_not_read(world: ACWorld, content_format
         message = post(ac, request_for(world.tenant, scope=POWER).encode(), content_format=content_format)
         response = await ask(client, message)
         assert response.code == aiocoap.UNSUPPORTED_CONTENT_FORMAT
-        assert read_audit(ac.database) == []
+        assert ac.decisions() == []
 
 
 async def test_who_accepts_another_format_only_gets_no_ticket(world: ACWorld) -> None:
@@ -136,7 +135,7 @@ async def test_garbage_is_answered_with_an_error_and_nobody_is_disturbed(
         assert error_of(response).code is ErrorCode.INVALID_REQUEST
         good = await ask(client, post(ac, request_for(world.tenant, scope=POWER).encode()))
         assert good.code == aiocoap.CREATED
-        assert [entry.outcome for entry in read_audit(ac.database)] == [Outcome.GRANTED, Outcome.REFUSED]
+        assert [entry.outcome for entry in ac.decisions()] == [Outcome.GRANTED, Outcome.REFUSED]
 
 
 @pytest.mark.parametrize("size", [4097, 70_000])
@@ -144,7 +143,7 @@ async def test_an_oversized_request_is_refused_unread(world: ACWorld, size: int)
     async with running_ac(world) as ac, client_of(world.tenant) as client:
         response = await ask(client, post(ac, b"\x00" * size))
         assert response.code == aiocoap.REQUEST_ENTITY_TOO_LARGE
-        assert read_audit(ac.database) == []
+        assert ac.decisions() == []
         good = await ask(client, post(ac, request_for(world.tenant, scope=POWER).encode()))
         assert good.code == aiocoap.CREATED
 
@@ -162,7 +161,7 @@ async def test_a_certificate_of_another_ca_does_not_get_through_the_handshake(wo
         async with client_of(outsider) as client:
             with pytest.raises((TwowayError, aiocoap.error.Error)):
                 await ask(client, post(ac, request_for(outsider, scope=POWER).encode()))
-        assert read_audit(ac.database) == []
+        assert ac.decisions() == []
 
 
 async def test_somebody_of_no_ledger_is_refused_until_the_ca_has_issued_to_them(world: ACWorld) -> None:
@@ -232,7 +231,7 @@ async def test_many_ask_at_once_and_each_gets_their_own(world: ACWorld) -> None:
         ]
         for number, ticket in enumerate(tickets):
             ticket.require_holder((world.rival if number % 2 else world.tenant).spki)
-        audited = {entry.ticket_id for entry in read_audit(ac.database, 100)}
+        audited = {entry.ticket_id for entry in ac.decisions()}
     assert audited == {ticket.ticket_id for ticket in tickets}
     assert len(audited) == 20
 
@@ -301,4 +300,4 @@ class TestStarting:
         for _ in range(2):
             async with running_ac(world) as ac, client_of(world.tenant) as client:
                 assert (await ask(client, post(ac, payload))).code == aiocoap.CREATED
-        assert len(read_audit(ac.database)) == 2
+        assert len(ac.decisions()) == 2

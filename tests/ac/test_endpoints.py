@@ -307,7 +307,11 @@ class TestKeys:
                 identity_key = SigningKey(world.ac.private_key.public_key())
                 assert parse_key_set_untrusted(first.payload) == (identity_key,)
                 new = await asyncio.to_thread(
-                    rotate_key, load_config(ac.config), clock=SystemClock(), entropy=os.urandom
+                    rotate_key,
+                    load_config(ac.config),
+                    operator="olga",
+                    clock=SystemClock(),
+                    entropy=os.urandom,
                 )
                 announced = parse_key_set_untrusted((await following(told)).payload)
             assert [key.key_id for key in announced] == [identity_key.key_id, new.key_id]
@@ -318,14 +322,14 @@ class TestKeys:
         async with running_ac(world, top=top, more="[signing]\noverlap_seconds = 10") as ac:
             config = load_config(ac.config)
         past = PastClock(11)
-        new = rotate_key(config, clock=past, entropy=os.urandom)
+        new = rotate_key(config, operator="olga", clock=past, entropy=os.urandom)
         async with running_ac(world, path=ac.config) as ac, client_of(world.tenant) as tenant:
             ticket = await obtain(ac, tenant, world.tenant)
         assert new.key_id in ticket
 
     async def test_without_its_sealing_key_an_ac_with_such_keys_does_not_start(self, world: ACWorld) -> None:
         async with running_ac(world, top='sealing_key = "sealing.key"') as ac:
-            rotate_key(load_config(ac.config), clock=SystemClock(), entropy=os.urandom)
+            rotate_key(load_config(ac.config), operator="olga", clock=SystemClock(), entropy=os.urandom)
         with pytest.raises(ConfigurationError, match="sealing_key"):
             await serve(load_config(write_config(world)), ready=lambda uri: None)
 

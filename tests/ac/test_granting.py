@@ -32,8 +32,8 @@ async def test_tickets_of_the_pair_are_revoked_with_the_grant_and_noothers(datab
     database.transact(lambda connection: add_grant(connection, grant))
     before = database.read(generation.current)
 
-    book = GrantBook(ACConfig.model_construct(audit_rows=1_000_000), database)
-    revoked = await book.take_back("inspection", now=NOON)
+    book = GrantBook(ACConfig.model_construct(audit_rows=1_000_000), database, operator="olga")
+    revoked = book.take_back("inspection", now=NOON)
 
     assert [record.ticket_id for record in revoked] == [mine.ticket_id]
     assert book.grants() == []

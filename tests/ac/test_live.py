@@ -9,7 +9,7 @@ import pytest
 from ac_world import NOW, ACWorld
 from running_ac import write_config
 
-from twoway.ac import Database, load_config
+from twoway.ac import AuditLog, Database, load_config
 from twoway.ac.live import LEDGERS_INTERVAL, Files, LivePicture
 from twoway.clock import ManualClock
 from twoway.pki import Role
@@ -25,7 +25,12 @@ async def test_ledgers_are_looked_at_a_few_times_a_second_however_many_ask(world
     database = Database(config.database)
     try:
         live = LivePicture(
-            Files.load(config, clock=clock, entropy=os.urandom), database, clock=clock, entropy=os.urandom
+            Files.load(config, clock=clock, entropy=os.urandom),
+            database,
+            AuditLog(database),
+            operator="olga",
+            clock=clock,
+            entropy=os.urandom,
         )
         await live.service()
         world.certify(world.unknown, Role.SUBSCRIBER, {"organisation": "House", "region": "north"})

@@ -10,7 +10,7 @@ import pytest
 from ac_world import ACWorld, request_for, scope
 from running_ac import RunningAC, ask, client_of, running_ac
 
-from twoway.ac import ask_ac, load_config, read_audit
+from twoway.ac import ask_ac, load_config
 from twoway.tickets import CONTENT_FORMAT_ACE, ErrorCode, Method, TokenError
 
 SEEN_IN_THE_NORTH = """
@@ -57,7 +57,7 @@ async def test_one_subscriber_gets_a_ticket_from_one_address_and_none_from_anoth
     async with running_ac(world, more=REGIONS) as ac:
         assert await asked(ac, world, HERE) is None
         assert await asked(ac, world, THERE) is ErrorCode.INVALID_SCOPE
-        granted, refused = reversed(read_audit(ac.database))
+        granted, refused = reversed(ac.decisions())
         assert granted.policies == ("seen-in-the-north",)
         assert refused.policies == ("default-deny",)
         map_regions(world, here="south", there="north")
@@ -81,6 +81,6 @@ async def test_whoever_is_seen_elsewhere_than_registered_is_refused_where_both_h
     async with running_ac(world, more=REGIONS + "require_agreement = true") as ac:
         assert await asked(ac, world, HERE) is None
         assert await asked(ac, world, THERE) is ErrorCode.INVALID_SCOPE
-        (refused, _) = read_audit(ac.database)
+        (refused, _) = ac.decisions()
         assert refused.reason is not None
         assert "registered in the region north, but was seen in the region south" in refused.reason

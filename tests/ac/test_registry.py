@@ -6,13 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
-from ac_world import METER, ACWorld
+from ac_world import METER, NOW, ACWorld
 from sqlalchemy import select
 
-from twoway.ac import Database, Registry, generation
+from twoway.ac import AuditLog, Database, Outcome, Registry, generation, verify_audit
 from twoway.ac.config import SubscriberSection
+from twoway.ac.registry import NAMED
 from twoway.ac.storage import tables
-from twoway.errors import ConfigurationError
+from twoway.clock import ManualClock
+from twoway.errors import ConfigurationError, StorageError
 from twoway.pki import Role
 from twoway.trace import TraceEvent
 
@@ -24,8 +26,15 @@ def world(tmp_path: Path) -> ACWorld:
 
 def registry_of(world: ACWorld, database: Database, *events: list[TraceEvent]) -> Registry:
     trace = events[0].append if events else (lambda event: None)
-    registry = Registry(database, ledgers=[world.ledger], publishers=world.sections, trace=trace)
-    registry.load()
+    registry = Registry(
+        database,
+        AuditLog(database),
+        clock=ManualClock(NOW),
+        ledgers=[world.ledger],
+        publishers=world.sections,
+        trace=trace,
+    )
+    registry.load(why="the AC was started", operator="olga")
     return registry
 
 
@@ -36,8 +45,8 @@ def test_the_picture_survives_the_way_through_the_tables(world: ACWorld, databas
 def test_loading_again_leaves_nothing_of_the_past(world: ACWorld, database: Database) -> None:
     registry_of(world, database)
     guest = SubscriberSection(identity="guest", organisation="Guests", region="north")
-    registry = Registry(database, subscribers=(guest,))
-    registry.load()
+    registry = Registry(database, AuditLog(database), clock=ManualClock(NOW), subscribers=(guest,))
+    registry.load(why="the files were taken anew", operator="olga")
     assert list(registry.directory.entities) == ["urn:dev:org:32473-guest"]
 
 
@@ -152,3 +161,68 @@ def test_loading_what_is_there_already_counts_as_no_change(world: ACWorld, datab
     before = database.read(generation.current)
     registry_of(world, database)
     assert database.read(generation.current) == before
+
+
+async def rows(database: Database) -> list[tuple[str | None, str]]:
+    """Who changed what, as the audit has it, oldest first."""
+    entries = await AuditLog(database).latest()
+    assert all(entry.outcome is Outcome.CHANGED and entry.at == NOW for entry in entries)
+    return [(entry.operator, entry.reason) for entry in reversed(entries)]
+
+
+async def test_the_audit_says_who_was_registered_removed_and_changed(
+    world: ACWorld, database: Database
+) -> None:
+    registry = registry_of(world, database)
+    everybody = ", ".join(sorted(registry.directory.entities))
+    assert await rows(database) == [("olga", f"the AC was started; registered: {everybody}")]
+    world.certify(world.unknown, Role.SUBSCRIBER, {"organisation": "House", "region": "north"})
+    world.certify(world.tenant, Role.SUBSCRIBER, {"organisation": "House", "region": "south"})
+    await registry.refresh()
+    assert (await rows(database))[1:] == [
+        (None, f"a ledger has changed; registered: {world.unknown.uri}; changed: {world.tenant.uri}")
+    ]
+    shorter = world.ledger.with_suffix(".new")
+    shorter.write_text("".join(world.ledger.read_text().splitlines(keepends=True)[:-2]))
+    os.replace(shorter, world.ledger)
+    await registry.refresh()
+    (_, what) = (await rows(database))[-1]
+    assert what.startswith(f"a ledger has changed; removed: {world.unknown.uri}; changed: ")
+    assert database.read(verify_audit).rows == 3
+
+
+async def test_a_registry_that_stays_as_it_is_leaves_the_row_of_the_start_alone(
+    world: ACWorld, database: Database
+) -> None:
+    registry = registry_of(world, database)
+    os.utime(world.ledger, ns=(0, 0))
+    await registry.refresh()
+    assert len(await rows(database)) == 1
+    registry_of(world, database)
+    assert (await rows(database))[1:] == [("olga", "the AC was started")]
+
+
+async def test_a_registry_that_cannot_be_read_leaves_no_row(world: ACWorld, database: Database) -> None:
+    world.ledger.write_text("garbage\n")
+    with pytest.raises(ConfigurationError):
+        registry_of(world, database)
+    assert await rows(database) == []
+
+
+async def test_a_registry_that_cannot_be_recorded_does_not_change(world: ACWorld, database: Database) -> None:
+    database.transact(lambda connection: connection.exec_driver_sql("ALTER TABLE audit RENAME TO gone"))
+    with pytest.raises(StorageError):
+        registry_of(world, database)
+    kept = database.read(lambda connection: connection.execute(select(tables.entity)).all())
+    assert kept == []
+
+
+async def test_of_many_the_audit_names_some_and_counts_the_rest(database: Database) -> None:
+    guests = tuple(
+        SubscriberSection(identity=f"guest-{number:03}", organisation="Guests", region="north")
+        for number in range(NAMED + 3)
+    )
+    registry = Registry(database, AuditLog(database), clock=ManualClock(NOW), subscribers=guests)
+    registry.load(why="the AC was started", operator="olga")
+    ((_, what),) = await rows(database)
+    assert what.endswith(f"guest-{NAMED - 1:03}, 3 more")

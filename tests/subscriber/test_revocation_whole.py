@@ -107,7 +107,7 @@ class TestTheEnd:
         await deployment.start_ac()
         uri = await deployment.start_publisher("meter", poll_interval=RARELY)
         grant = LinkedGrant("guest", identity_uri("distant"), METER, "/count", frozenset({"GET"}), None)
-        with GrantBook.open(load_config(deployment.ac_toml)) as book:
+        with GrantBook.open(load_config(deployment.ac_toml), operator="olga") as book:
             book.give(grant)
         steps: list[Step] = []
         reader = Subscriber(deployment.identity("distant"), ac=deployment.ac_reference, steps=steps.append)
@@ -115,8 +115,8 @@ class TestTheEnd:
             await until_granted(reader, f"{uri}/count")
             async with aclosing(reader.observe(f"{uri}/count")) as readings:
                 await anext(readings)
-                with GrantBook.open(load_config(deployment.ac_toml)) as book:
-                    (revoked,) = await book.take_back("guest", now=deployment.now())
+                with GrantBook.open(load_config(deployment.ac_toml), operator="olga") as book:
+                    (revoked,) = book.take_back("guest", now=deployment.now())
                 with pytest.raises(RefusedError, match="the AC refuses a ticket"):
                     async for _ in readings:
                         pass

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from twoway import ac, publisher
+from twoway.clock import SystemClock
 from twoway.identity import identity_uri
 from twoway.pki import CertificateAuthority, KeyKind, Role, StoredIdentity
 from twoway.subscriber import ACReference, KeyedPublisher
@@ -123,7 +124,9 @@ class Deployment:
         """Let the AC, of which the configuration is written, and a publisher share a secret."""
         config = ac.load_config(self.ac_toml)
         ac.Database(config.database).close()
-        ac.add_secret(config, identity_uri(name), self.folder / f"{name}.secret", entropy=os.urandom)
+        file = self.folder / f"{name}.secret"
+        clock = SystemClock()
+        ac.add_secret(config, identity_uri(name), file, operator="test", clock=clock, entropy=os.urandom)
 
     def pin(self, name: str) -> None:
         """Let the AC know the certificate that a publisher has now, whatever is issued later."""

@@ -15,7 +15,7 @@ from ac_world import METER, ACWorld
 from small_pki import Credential
 
 import twoway
-from twoway.ac import load_config, serve
+from twoway.ac import AuditEntry, Outcome, load_config, read_audit, serve
 from twoway.ac.storage import DatabaseAddress
 from twoway.clock import Clock
 from twoway.coap import open_context
@@ -43,6 +43,11 @@ class RunningAC:
     @property
     def token_uri(self) -> str:
         return f"{self.uri}/token"
+
+    def decisions(self, count: int = 100) -> list[AuditEntry]:
+        """What it decided on requests, as the audit has it, newest first; what operators did left out."""
+        rows = read_audit(self.database, count)
+        return [row for row in rows if row.outcome is not Outcome.CHANGED]
 
 
 def write_config(

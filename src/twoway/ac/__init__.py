@@ -10,7 +10,7 @@
     signing_keys, sealing, secrets       the keys of tickets, their rotation, and what is stored sealed
     rate                                 how often one requester may ask
     inquiry, expectations, granting      the same questions asked by people, what they expect, grants by hand
-    upkeep, ticket_book                  what operators do to keys, secrets and tickets while the AC runs
+    operators, upkeep, ticket_book       who operates it; what they do to keys, secrets and tickets meanwhile
     storage                              the database: SQLite or PostgreSQL
     tickets, revocation_changes, grants, its rows: on the disk before an answer leaves
     audit, sealed_rows
@@ -31,6 +31,7 @@ from twoway.ac.entity import Entity
 from twoway.ac.expectations import compare, load_expectations, parse_time
 from twoway.ac.granting import GrantBook
 from twoway.ac.inquiry import Inquiry, InquiryDesk, asked_target, resource_target
+from twoway.ac.operators import this_user
 from twoway.ac.picture import Picture
 from twoway.ac.registry import Registry
 from twoway.ac.revocation import RevocationChange, RevocationList
@@ -84,5 +85,6 @@ __all__ = [
     "resource_target",
     "rotate_key",
     "serve",
+    "this_user",
     "verify_audit",
 ]

@@ -14,6 +14,7 @@ from twoway.ac.config import ACConfig
 from twoway.ac.control import control_socket
 from twoway.ac.generation import Follower
 from twoway.ac.live import Files, LivePicture, LiveRevocation
+from twoway.ac.operators import this_user
 from twoway.ac.rate import RequestRate
 from twoway.ac.resources import Door, IntrospectionResource, KeysResource, RevocationResource, TokenResource
 from twoway.ac.resources.door import Observations
@@ -66,11 +67,13 @@ async def serve(
         files = Files.load(config, clock=clock, entropy=entropy)
         database = Database(config.database)
         open_things.callback(database.close)
-        live = LivePicture(files, database, clock=clock, entropy=entropy, trace=trace)
-        server = _Server(live, database, clock=clock, trace=trace)
-        await open_things.enter_async_context(
-            control_socket(config.control, {"reload": lambda: server.reload(reread or (lambda: config))})
+        audit = AuditLog(database, rows=config.audit_rows)
+        live = LivePicture(
+            files, database, audit, operator=this_user(), clock=clock, entropy=entropy, trace=trace
         )
+        server = _Server(live, database, audit, clock=clock, trace=trace)
+        commands = {"reload": lambda operator: server.reload(reread or (lambda: config), operator)}
+        await open_things.enter_async_context(control_socket(config.control, commands))
         endpoint = await Endpoint.open(
             host=config.listen.host,
             port=config.listen.port,
@@ -93,9 +96,10 @@ async def serve(
 class _Server:
     """The resources, and what keeps them current."""
 
-    def __init__(self, live: LivePicture, database: Database, *, clock: Clock, trace: Trace) -> None:
+    def __init__(
+        self, live: LivePicture, database: Database, audit: AuditLog, *, clock: Clock, trace: Trace
+    ) -> None:
         config = live.files.config
-        audit = AuditLog(database, rows=config.audit_rows)
         self._live = live
         self._clock = clock
         self._trace = trace
@@ -147,10 +151,10 @@ class _Server:
             tasks.create_task(self._announce())
             tasks.create_task(self._prune())
 
-    async def reload(self, reread: Callable[[], ACConfig]) -> str:
+    async def reload(self, reread: Callable[[], ACConfig], operator: str) -> str:
         """Take the files anew; see :meth:`LivePicture.reload`."""
         before = self._live.files.config.limits
-        taken = await self._live.reload(await asyncio.to_thread(reread))
+        taken = await self._live.reload(await asyncio.to_thread(reread), operator=operator)
         limits = self._live.files.config.limits
         if limits != before:
             self.site.rate = _rate(limits)

@@ -1,7 +1,7 @@
-"""The audit: what was asked of the AC, what it decided, by which policy, and for whom. A chain.
+"""The audit: what the AC was asked and decided, by which policy, for whom; and what operators did. A chain.
 
-A row is on the disk before the answer leaves; without the row there is no answer. A row holds
-identities, scopes and reasons, never a ticket or a key.
+A row is on the disk before the answer leaves; without the row there is no answer. What operators do has its
+row in the transaction that does it. A row holds identities, scopes and reasons, never a ticket or a key.
 
 Each row is the text of its entry, JSON with sorted keys and no spaces, and a hash:
 
@@ -54,7 +54,7 @@ class ChainEnd:
 
 
 class AuditLog:
-    """Appends decisions and reads them back.
+    """Appends rows and reads them back.
 
     Args:
         database: where the rows go.
@@ -74,7 +74,7 @@ class AuditLog:
         await self._database.run_together(self._record, entry)
 
     async def latest(self, count: int = 20) -> list[AuditEntry]:
-        """Return the last ``count`` decisions, newest first.
+        """Return the last ``count`` rows, newest first.
 
         Raises:
             StorageError: the database failed.
@@ -125,7 +125,7 @@ def reading_audit(address: DatabaseAddress) -> Iterator[Connection]:
 
 
 def read_audit(address: DatabaseAddress, count: int = 20) -> list[AuditEntry]:
-    """Return the last ``count`` decisions in an AC's database, newest first.
+    """Return the last ``count`` rows in an AC's database, newest first.
 
     Raises:
         ConfigurationError: there is no such database, or it is not an AC's.
@@ -220,6 +220,7 @@ def _text(entry: AuditEntry) -> str:
         "policies": list(entry.policies),
         "reason": entry.reason,
         "ticket_id": None if entry.ticket_id is None else entry.ticket_id.hex(),
+        "operator": entry.operator,
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
@@ -235,4 +236,5 @@ def _entry(document: dict[str, Any]) -> AuditEntry:
         policies=tuple(document["policies"]),
         reason=document["reason"],
         ticket_id=None if document["ticket_id"] is None else bytes.fromhex(document["ticket_id"]),
+        operator=document["operator"],
     )

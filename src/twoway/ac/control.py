@@ -16,10 +16,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from twoway.ac.operators import user_at
 from twoway.errors import ConfigurationError, NetworkError, TwowayError
 
-Command = Callable[[], Awaitable[str]]
-"""Does what was asked and says in a sentence what was done; raises a TwowayError if it was refused."""
+Command = Callable[[str], Awaitable[str]]
+"""Gets the user who asks, does what was asked and says in a sentence what was done; raises a TwowayError if
+it was refused."""
 
 _LINE_LIMIT_BYTES = 256
 """A command is a word."""
@@ -77,7 +79,7 @@ async def _serve(
     with suppress(ConnectionError):
         try:
             name = (await reader.readline()).decode("ascii", "replace").strip()
-            answer = await _answer(commands, name)
+            answer = await _answer(commands, name, user_at(writer.get_extra_info("socket")))
         except ValueError:
             answer = {"refused": "the command is too long"}
         writer.write(json.dumps(answer).encode() + b"\n")
@@ -85,12 +87,12 @@ async def _serve(
     writer.close()
 
 
-async def _answer(commands: Mapping[str, Command], name: str) -> dict[str, str]:
+async def _answer(commands: Mapping[str, Command], name: str, operator: str) -> dict[str, str]:
     command = commands.get(name)
     if command is None:
         return {"refused": f"the AC knows no command of this name; known: {', '.join(commands)}"}
     try:
-        return {"done": await command()}
+        return {"done": await command(operator)}
     except TwowayError as error:
         return {"refused": str(error)}
 

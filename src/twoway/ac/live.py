@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection
 
+from twoway.ac.audit import AuditLog
 from twoway.ac.config import ACConfig
 from twoway.ac.directory import Directory
 from twoway.ac.grants import read_grants
@@ -96,6 +97,8 @@ class LivePicture:
     Args:
         files: what the operator's files say.
         database: where the rest is.
+        audit: where it is recorded which files are in force.
+        operator: who started the AC, for the audit.
         clock: where time comes from.
         entropy: returns that many random bytes.
         trace: hears of each new picture.
@@ -105,12 +108,15 @@ class LivePicture:
         self,
         files: Files,
         database: Database,
+        audit: AuditLog,
         *,
+        operator: str,
         clock: Clock,
         entropy: Callable[[int], bytes],
         trace: Trace = ignore,
     ) -> None:
         self._database = database
+        self._audit = audit
         self._clock = clock
         self._entropy = entropy
         self._trace = trace
@@ -118,8 +124,8 @@ class LivePicture:
         """What was read last of the operator's files."""
         self.on_change: Callable[[], None] = lambda: None
         """Called after another picture has taken the place of the one before."""
-        self._registry = _registry(files.config, database, trace)
-        self._registry.load()
+        self._registry = self._registry_of(files.config)
+        self._registry.load(why=f"the AC was started with {_counted(files)}", operator=operator)
         self._rows = database.read(_Rows.read)
         self.picture = _compose(files, self._rows, self._registry.directory)
         """What is known now."""
@@ -153,8 +159,12 @@ class LivePicture:
         self._rows = rows
         self._take(picture)
 
-    async def reload(self, config: ACConfig) -> str:
+    async def reload(self, config: ACConfig, *, operator: str) -> str:
         """Take the operator's files anew, all of them or none; return a sentence of what was taken.
+
+        Args:
+            config: what ``ac.toml`` says now.
+            operator: who asks for it, for the audit.
 
         Raises:
             ConfigurationError: one of them cannot be used, or says what cannot change while the AC runs.
@@ -170,11 +180,24 @@ class LivePicture:
                 remedy="start the AC anew",
             )
         _compose(files, self._rows, self._registry.directory)  # whatever else can fail, fails before this
-        registry = _registry(config, self._database, self._trace)
-        await asyncio.to_thread(registry.load)
+        registry = self._registry_of(config)
+        why = f"the files were taken anew, with {_counted(files)}"
+        await asyncio.to_thread(lambda: registry.load(why=why, operator=operator))
         self._registry, self.files = registry, files
         self._take(_compose(files, self._rows, registry.directory))
-        return f"taken: {len(files.policies.ids)} policies, {len(registry.directory.entities)} identities"
+        return f"taken: {_counted(files)}, {len(registry.directory.entities)} identities"
+
+    def _registry_of(self, config: ACConfig) -> Registry:
+        return Registry(
+            self._database,
+            self._audit,
+            clock=self._clock,
+            ledgers=config.ledgers,
+            publishers=config.publishers,
+            subscribers=config.subscribers,
+            places=config.places,
+            trace=self._trace,
+        )
 
     def _take(self, picture: Picture) -> None:
         self.picture = picture
@@ -243,15 +266,8 @@ def _require_same(before: Section, after: Section, names: Iterable[str]) -> None
             )
 
 
-def _registry(config: ACConfig, database: Database, trace: Trace) -> Registry:
-    return Registry(
-        database,
-        ledgers=config.ledgers,
-        publishers=config.publishers,
-        subscribers=config.subscribers,
-        places=config.places,
-        trace=trace,
-    )
+def _counted(files: Files) -> str:
+    return f"{len(files.policies.ids)} policies"
 
 
 def _compose(files: Files, rows: _Rows, directory: Directory) -> Picture:

@@ -20,23 +20,30 @@ from twoway.pki import read_identity
 
 
 class TicketBook:
-    """The tickets in an AC's database."""
+    """The tickets in an AC's database.
 
-    def __init__(self, config: ACConfig, database: Database) -> None:
+    Args:
+        config: the AC's.
+        database: open.
+        operator: who revokes, for the audit.
+    """
+
+    def __init__(self, config: ACConfig, database: Database, *, operator: str) -> None:
         self._database = database
-        self._records = TicketRecords(database, AuditLog(database, rows=config.audit_rows))
+        audit = AuditLog(database, rows=config.audit_rows)
+        self._records = TicketRecords(database, audit, operator=operator)
 
     @classmethod
     @contextmanager
-    def open(cls, config: ACConfig) -> Iterator[TicketBook]:
-        """Open the database of an AC, which has to have run before.
+    def open(cls, config: ACConfig, *, operator: str) -> Iterator[TicketBook]:
+        """Open the database of an AC, which has to have run before, for an operator.
 
         Raises:
             ConfigurationError: there is no such database, or it is not an AC's.
         """
         database = Database.existing(config.database)
         try:
-            yield cls(config, database)
+            yield cls(config, database, operator=operator)
         finally:
             database.close()
 
@@ -78,5 +85,7 @@ class TicketBook:
             ConfigurationError: the file holds no certificate.
             StorageError: the revocation is not on the disk.
         """
-        certificate = hashlib.sha256(read_identity(path).chain[0]).digest()
-        return await self._records.revoke_by_certificate(certificate, reason=reason, now=now)
+        holder = read_identity(path)
+        return await self._records.revoke_by_certificate(
+            hashlib.sha256(holder.chain[0]).digest(), holder=holder.uri, reason=reason, now=now
+        )

@@ -111,6 +111,15 @@ class _Made(NamedTuple):
     answer: Any
 
 
+class _Ended(NamedTuple):
+    """A certificate or key that gets no ticket any more."""
+
+    digest: bytes
+    """Its SHA-256."""
+    holder: str | None
+    """Whose it is, where that is known."""
+
+
 class HolderRevoked(RefusedError):
     """The certificate or the key that the ticket would be bound to was revoked."""
 
@@ -122,12 +131,21 @@ class TicketRecords:
         database: where they are.
         audit: where issuing and revoking is recorded.
         capacity: how many tickets are kept, about; beyond it none is issued until some have expired.
+        operator: who revokes, for the audit; None where nobody does.
     """
 
-    def __init__(self, database: Database, audit: AuditLog, *, capacity: int = DEFAULT_CAPACITY) -> None:
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditLog,
+        *,
+        capacity: int = DEFAULT_CAPACITY,
+        operator: str | None = None,
+    ) -> None:
         self._database = database
         self._audit = audit
         self._capacity = capacity
+        self._operator = operator
         # Counted now and then, since counting reads them all. They belong to the database's thread.
         self._kept = 0
         self._since = PRUNE_EVERY
@@ -176,20 +194,33 @@ class TicketRecords:
         self, requester: str, *, audience: str | None = None, reason: str, now: datetime
     ) -> list[TicketRecord]:
         """Revoke all tickets of a holder, or those for one publisher. New ones may be issued."""
-        mine = _row.requester == requester
-        condition = mine if audience is None else mine & (_row.audience == audience)
-        return await self._revoke(condition, reason, now)
+        return await self._revoke(_held_by(requester, audience), reason, now)
+
+    def revoke_pair(
+        self, connection: Connection, requester: str, audience: str, *, reason: str, now: datetime
+    ) -> list[TicketRecord]:
+        """Revoke all tickets of a holder for one publisher, in the transaction of what calls for it."""
+        return self._revoke_where(connection, _held_by(requester, audience), reason, now, None)
 
     async def revoke_by_certificate(
-        self, certificate_sha256: bytes, *, reason: str, now: datetime
+        self, certificate_sha256: bytes, *, holder: str | None = None, reason: str, now: datetime
     ) -> list[TicketRecord]:
-        """Revoke all tickets of a certificate; none is ever issued for it again."""
+        """Revoke all tickets of a certificate; none is ever issued for it again.
+
+        Args:
+            certificate_sha256: SHA-256 of the certificate (DER).
+            holder: whose it is, for the audit.
+            reason: why.
+            now: the time, aware.
+        """
         condition = _row.certificate_sha256 == certificate_sha256
-        return await self._revoke(condition, reason, now, for_ever=certificate_sha256)
+        return await self._revoke(condition, reason, now, for_ever=_Ended(certificate_sha256, holder))
 
     async def revoke_by_key(self, holder_key: bytes, *, reason: str, now: datetime) -> list[TicketRecord]:
         """Revoke all tickets that are bound to a key; none is ever bound to it again."""
-        return await self._revoke(_row.holder_key == holder_key, reason, now, for_ever=holder_key)
+        return await self._revoke(
+            _row.holder_key == holder_key, reason, now, for_ever=_Ended(holder_key, None)
+        )
 
     async def prune(self, now: datetime) -> int:
         """Remove the tickets that expired before :data:`EXPIRY_MARGIN`; return how many.
@@ -234,7 +265,7 @@ class TicketRecords:
         return removed
 
     async def _revoke(
-        self, condition: ColumnElement[bool], reason: str, now: datetime, *, for_ever: bytes | None = None
+        self, condition: ColumnElement[bool], reason: str, now: datetime, *, for_ever: _Ended | None = None
     ) -> list[TicketRecord]:
         return await self._database.run(
             lambda connection: self._revoke_where(connection, condition, reason, now, for_ever)
@@ -246,10 +277,11 @@ class TicketRecords:
         condition: ColumnElement[bool],
         reason: str,
         now: datetime,
-        for_ever: bytes | None,
+        for_ever: _Ended | None,
     ) -> list[TicketRecord]:
-        if for_ever is not None:
-            _remember_credential(connection, for_ever, reason, now)
+        if for_ever is not None and not is_credential_revoked(connection, for_ever.digest):
+            _remember_credential(connection, for_ever.digest, reason, now)
+            self._audit.append(connection, [self._ended_entry(for_ever, reason, now)])
         condition &= _row.revoked_at.is_(None)
         found = connection.execute(select(tables.ticket).where(condition).order_by(_row.ticket_id)).all()
         connection.execute(
@@ -257,8 +289,18 @@ class TicketRecords:
         )
         revoked = [replace(_record(row), revoked_at=now, revocation_reason=reason) for row in found]
         write_changes(connection, map(_parties, revoked), added=True)
-        self._audit.append(connection, [_revocation_entry(record, reason, now) for record in revoked])
+        self._audit.append(
+            connection, [_revocation_entry(record, reason, now, self._operator) for record in revoked]
+        )
         return revoked
+
+    def _ended_entry(self, ended: _Ended, reason: str, now: datetime) -> AuditEntry:
+        return AuditEntry.of_change(
+            f"no ticket is issued any more to the certificate or key {ended.digest.hex()}: {reason}",
+            at=now,
+            operator=self._operator,
+            requester=ended.holder,
+        )
 
 
 def find_ticket(connection: Connection, token_hash: bytes) -> TicketRecord | None:
@@ -373,14 +415,16 @@ def _no_room() -> Failed:
 
 
 def _remember_credential(connection: Connection, digest: bytes, reason: str, now: datetime) -> None:
-    if not is_credential_revoked(connection, digest):
-        connection.execute(
-            insert(tables.revoked_credential).values(digest=digest, revoked_at=now, reason=reason)
-        )
-        generation.advance(connection)
+    connection.execute(insert(tables.revoked_credential).values(digest=digest, revoked_at=now, reason=reason))
+    generation.advance(connection)
 
 
-def _revocation_entry(record: TicketRecord, reason: str, now: datetime) -> AuditEntry:
+def _held_by(requester: str, audience: str | None) -> ColumnElement[bool]:
+    mine = _row.requester == requester
+    return mine if audience is None else mine & (_row.audience == audience)
+
+
+def _revocation_entry(record: TicketRecord, reason: str, now: datetime, operator: str | None) -> AuditEntry:
     return AuditEntry(
         at=now,
         requester=record.requester,
@@ -391,4 +435,5 @@ def _revocation_entry(record: TicketRecord, reason: str, now: datetime) -> Audit
         policies=(),
         reason=reason,
         ticket_id=record.ticket_id,
+        operator=operator,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -148,8 +148,8 @@ def grant(
         methods=frozenset(map(_method, action or ["GET"])),
         until=None if until is None else twoway.ac.parse_time(until),
     )
-    with twoway.ac.GrantBook.open(twoway.ac.load_config(config)) as book:
-        book.give(given)
+    with _book(twoway.ac.load_config(config)) as book:
+        book.give(given, now=SystemClock().now())
     if as_json:
         say_json(_grant(given))
     else:
@@ -167,8 +167,8 @@ def revoke(
 
     Example:  [bold]twoway ac revoke ac.toml inspection[/bold]
     """
-    with twoway.ac.GrantBook.open(twoway.ac.load_config(config)) as book:
-        revoked = asyncio.run(book.take_back(name, now=SystemClock().now()))
+    with _book(twoway.ac.load_config(config)) as book:
+        revoked = book.take_back(name, now=SystemClock().now())
     if as_json:
         say_json({"grant": name, "revoked_tickets": [record.ticket_id.hex() for record in revoked]})
     else:
@@ -180,7 +180,7 @@ def list_grants(config: Config, as_json: AsJSON = False) -> None:
 
     Example:  [bold]twoway ac list ac.toml[/bold]
     """
-    with twoway.ac.GrantBook.open(twoway.ac.load_config(config)) as book:
+    with _book(twoway.ac.load_config(config)) as book:
         rows = [_grant(each) for each in book.grants()]
     if as_json:
         say_json(rows)
@@ -212,8 +212,12 @@ def _grants(settings: twoway.ac.ACConfig) -> list[LinkedGrant]:
     """Return the grants by hand; an AC that has not run yet has none."""
     if isinstance(settings.database, Path) and not settings.database.exists():
         return []
-    with twoway.ac.GrantBook.open(settings) as book:
+    with _book(settings) as book:
         return book.grants()
+
+
+def _book(settings: twoway.ac.ACConfig) -> AbstractContextManager[twoway.ac.GrantBook]:
+    return twoway.ac.GrantBook.open(settings, operator=twoway.ac.this_user())
 
 
 def _grant(grant: LinkedGrant) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from twoway.cli.figures import figure, figure_text
 from twoway.errors import ConfigurationError
 
 ac = typer.Typer(help="Run the access control server.", no_args_is_help=True)
-audit = typer.Typer(help="Read and check what the AC has decided.", no_args_is_help=True)
+audit = typer.Typer(help="Read and check what the AC decided and operators did.", no_args_is_help=True)
 ac.add_typer(audit, name="audit")
 publisher = typer.Typer(help="Run a publisher.", no_args_is_help=True)
 sink = typer.Typer(help="Run a sink.", no_args_is_help=True)
@@ -48,10 +48,10 @@ def serve_ac(config: Config, verbose: Verbose = False, as_json: EventsAsJSON = F
 @audit.command("show")
 def show_audit(
     config: Config,
-    count: Annotated[int, typer.Option(min=1, help="How many of the latest decisions.")] = 20,
+    count: Annotated[int, typer.Option(min=1, help="How many of the latest rows.")] = 20,
     as_json: AsJSON = False,
 ) -> None:
-    """Print the latest decisions, newest first, each with the policies that decided.
+    """Print the latest decisions, newest first, each with the policies that decided; and what operators did.
 
     Example:  [bold]twoway ac audit show ac.toml --count 5[/bold]
     """
@@ -69,6 +69,7 @@ def show_audit(
                     "policies": list(entry.policies),
                     "reason": entry.reason,
                     "ticket_id": entry.ticket_id.hex() if entry.ticket_id else None,
+                    "operator": entry.operator,
                 }
                 for entry in entries
             ]
@@ -76,10 +77,11 @@ def show_audit(
         return
     say_table(
         None,
-        ("at", "requester", "audience", "decision", "policies", "reason"),
+        ("at", "operator", "requester", "audience", "decision", "policies", "reason"),
         (
             (
                 f"{entry.at:%Y-%m-%d %H:%M:%S}",
+                entry.operator or "",
                 entry.requester or "",
                 entry.audience or "",
                 entry.outcome.value,
@@ -99,7 +101,7 @@ def verify_audit(
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Check that no decision was changed, removed or inserted, and print the hash of the last one.
+    """Check that no row of the audit was changed, removed or inserted, and print the hash of the last one.
 
     Keep that hash where nobody can change it who may write to the database, and give it the next time.
     Exit status 1: the audit was changed; the first row that does not fit is named.
@@ -112,7 +114,7 @@ def verify_audit(
     if as_json:
         say_json({"rows": end.rows, "last": end.row_id, "hash": end.hash.hex()})
         return
-    print(f"{end.rows} decisions follow one from another; the last is number {end.row_id}, its hash")
+    print(f"{end.rows} rows follow one from another; the last is number {end.row_id}, its hash")
     print(end.hash.hex())
 
 
@@ -121,7 +123,7 @@ def export_audit(
     config: Config,
     as_json: Annotated[bool, typer.Option("--json", help="As without it: lines of JSON.")] = False,
 ) -> None:
-    """Print all decisions that are kept as lines of JSON, oldest first, each with its hash.
+    """Print all rows that are kept as lines of JSON, oldest first, each with its hash.
 
     Example:  [bold]twoway ac audit export ac.toml > decisions.jsonl[/bold]
     """

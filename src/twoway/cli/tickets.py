@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,7 @@ def list_tickets(config: Config, as_json: AsJSON = False) -> None:
 
     Example:  [bold]twoway ac tickets list ac.toml[/bold]
     """
-    with twoway.ac.TicketBook.open(twoway.ac.load_config(config)) as book:
+    with _book(config) as book:
         rows = [_row(record) for record in book.live(SystemClock().now())]
     if as_json:
         say_json(rows)
@@ -62,7 +63,7 @@ def revoke(
     if publisher is not None and subscriber is None:
         raise ConfigurationError("--publisher narrows --subscriber", remedy="give both")
     now = SystemClock().now()
-    with twoway.ac.TicketBook.open(twoway.ac.load_config(config)) as book:
+    with _book(config) as book:
         if ticket is not None:
             revoking = book.revoke(_ticket_id(ticket), reason=reason, now=now)
         elif certificate is not None:
@@ -76,6 +77,10 @@ def revoke(
         say_json([_row(record) for record in revoked])
     else:
         print(f"{len(revoked)} tickets were revoked")
+
+
+def _book(config: Path) -> AbstractContextManager[twoway.ac.TicketBook]:
+    return twoway.ac.TicketBook.open(twoway.ac.load_config(config), operator=twoway.ac.this_user())
 
 
 def _ticket_id(text: str) -> bytes:

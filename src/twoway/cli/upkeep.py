@@ -38,7 +38,12 @@ def rotate(config: Config, as_json: AsJSON = False) -> None:
 
     Example:  [bold]twoway ac rotate ac.toml[/bold]
     """
-    key = twoway.ac.rotate_key(twoway.ac.load_config(config), clock=SystemClock(), entropy=os.urandom)
+    key = twoway.ac.rotate_key(
+        twoway.ac.load_config(config),
+        operator=twoway.ac.this_user(),
+        clock=SystemClock(),
+        entropy=os.urandom,
+    )
     begins = f"{key.signs_from:%Y-%m-%d %H:%M:%S}"
     _say(
         {"key_id": key.key_id.hex(), "signs_from": key.signs_from.isoformat()},
@@ -61,7 +66,14 @@ def add(
     Example:  [bold]twoway ac secret add ac.toml --publisher meter --file meter.secret[/bold]
     """
     uri = identity_uri(publisher)
-    is_new = twoway.ac.add_secret(twoway.ac.load_config(config), uri, file, entropy=os.urandom)
+    is_new = twoway.ac.add_secret(
+        twoway.ac.load_config(config),
+        uri,
+        file,
+        operator=twoway.ac.this_user(),
+        clock=SystemClock(),
+        entropy=os.urandom,
+    )
     how = "made and stored" if is_new else "stored"
     _say({"publisher": uri, "made": is_new}, f"the secret of {uri} is {how}", as_json=as_json)
 
@@ -73,7 +85,9 @@ def remove(config: Config, publisher: Publisher, as_json: AsJSON = False) -> Non
     Example:  [bold]twoway ac secret remove ac.toml --publisher meter[/bold]
     """
     uri = identity_uri(publisher)
-    twoway.ac.drop_secret(twoway.ac.load_config(config), uri)
+    twoway.ac.drop_secret(
+        twoway.ac.load_config(config), uri, operator=twoway.ac.this_user(), clock=SystemClock()
+    )
     _say({"publisher": uri}, f"the secret of {uri} is removed", as_json=as_json)
 
 

@@ -186,7 +186,8 @@ async def _obtain_ticket(owner: Party, scene: Scene, place: Place) -> bytes:
 
 
 def _decisions(scene: Scene) -> Sequence[AuditEntry]:
-    return read_audit(load_config(scene.deployment.config("ac")).database)
+    rows = read_audit(load_config(scene.deployment.config("ac")).database)
+    return [row for row in rows if row.outcome is not Outcome.CHANGED]
 
 
 def _latest_decision(scene: Scene) -> AuditEntry:
