@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection
@@ -130,6 +130,7 @@ class LivePicture:
         self.picture = _compose(files, self._rows, self._registry.directory)
         """What is known now."""
         self._service = TokenService(self.picture, entropy=entropy)
+        self._changing = asyncio.Lock()  # so that rows that were read earlier never follow later ones
         self._look_at = clock.monotonic()
 
     async def service(self) -> TokenService:
@@ -148,16 +149,19 @@ class LivePicture:
         Raises:
             StorageError: it could not be read; the picture stays.
         """
-        await self._registry.follow()
-        rows = await asyncio.to_thread(self._database.read, _Rows.read)
-        try:
-            picture = _compose(self.files, rows, self._registry.directory)
-        except ConfigurationError as error:
-            # A key that this replica cannot open. It goes on with those it has, and says so.
-            self._trace(TraceEvent("picture not taken", "ac", {"reason": str(error)}))
-            return
-        self._rows = rows
-        self._take(picture)
+        async with self._changing:
+            await self._registry.follow()
+            rows = await asyncio.to_thread(self._database.read, _Rows.read)
+            try:
+                picture = _compose(self.files, rows, self._registry.directory)
+            except ConfigurationError as error:
+                # A key that this replica cannot open. It goes on with those it has, and says so. Rights are
+                # followed all the same: one that was taken back must not live on by it.
+                self._trace(TraceEvent("keys not taken", "ac", {"reason": str(error)}))
+                rows = replace(rows, keys=self._rows.keys, secrets=self._rows.secrets)
+                picture = _compose(self.files, rows, self._registry.directory)
+            self._rows = rows
+            self._take(picture)
 
     async def reload(self, config: ACConfig, *, operator: str) -> str:
         """Take the operator's files anew, all of them or none; return a sentence of what was taken.
@@ -170,22 +174,27 @@ class LivePicture:
             ConfigurationError: one of them cannot be used, or says what cannot change while the AC runs.
             StorageError: the registry could not be written.
         """
-        _require_same(self.files.config, config, _FIXED)
-        _require_same(self.files.config.limits, config.limits, _FIXED_LIMITS)
-        files = await asyncio.to_thread(lambda: Files.load(config, clock=self._clock, entropy=self._entropy))
-        if files.identity.identity.uri != self.picture.issuer:
-            raise ConfigurationError(
-                "the AC cannot become another one while it runs",
-                where=str(config.identity),
-                remedy="start the AC anew",
+        async with self._changing:
+            _require_same(self.files.config, config, _FIXED)
+            _require_same(self.files.config.limits, config.limits, _FIXED_LIMITS)
+            files = await asyncio.to_thread(
+                lambda: Files.load(config, clock=self._clock, entropy=self._entropy)
             )
-        _compose(files, self._rows, self._registry.directory)  # whatever else can fail, fails before this
-        registry = self._registry_of(config)
-        why = f"the files were taken anew, with {_counted(files)}"
-        await asyncio.to_thread(lambda: registry.load(why=why, operator=operator))
-        self._registry, self.files = registry, files
-        self._take(_compose(files, self._rows, registry.directory))
-        return f"taken: {_counted(files)}, {len(registry.directory.entities)} identities"
+            if files.identity.identity.uri != self.picture.issuer:
+                raise ConfigurationError(
+                    "the AC cannot become another one while it runs",
+                    where=str(config.identity),
+                    remedy="start the AC anew",
+                )
+            # Read again: with another sealing key, more of them may open than when they were followed.
+            rows = await asyncio.to_thread(self._database.read, _Rows.read)
+            _compose(files, rows, self._registry.directory)  # whatever else can fail, fails before this
+            registry = self._registry_of(config)
+            why = f"the files were taken anew, with {_counted(files)}"
+            await asyncio.to_thread(lambda: registry.load(why=why, operator=operator))
+            self._registry, self.files, self._rows = registry, files, rows
+            self._take(_compose(files, rows, registry.directory))
+            return f"taken: {_counted(files)}, {len(registry.directory.entities)} identities"
 
     def _registry_of(self, config: ACConfig) -> Registry:
         return Registry(

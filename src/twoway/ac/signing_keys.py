@@ -116,6 +116,17 @@ class SigningKeys:
         return (*(key for key, end in zip(self._keys, ends, strict=False) if now < end), self._keys[-1])
 
 
+def unseal(key_id: bytes, sealed: bytes, sealing: SealingKey) -> ec.EllipticCurvePrivateKey:
+    """Open a key of the database.
+
+    Raises:
+        ConfigurationError: it was sealed with another key than ``sealing``.
+    """
+    key = load_der_private_key(sealing.open(_PURPOSE, key_id.hex(), sealed), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key
+
+
 def _opened(
     row: StoredKey, identity_key: ec.EllipticCurvePrivateKey, sealing: SealingKey | None
 ) -> PrivateSigningKey:
@@ -128,9 +139,7 @@ def _opened(
                 where="ac.toml",
                 remedy="name the file in sealing_key",
             )
-        opened = load_der_private_key(sealing.open(_PURPOSE, row.key_id.hex(), row.sealed), password=None)
-        assert isinstance(opened, ec.EllipticCurvePrivateKey)
-        key = opened
+        key = unseal(row.key_id, row.sealed, sealing)
     if SigningKey(key.public_key()).key_id != row.key_id:
         raise ConfigurationError(
             f"the AC's identity has another key than {row.key_id.hex()}, which is to sign or be announced",

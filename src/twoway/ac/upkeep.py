@@ -18,13 +18,20 @@ from twoway.ac.audit import AuditLog
 from twoway.ac.config import ACConfig
 from twoway.ac.decisions import AuditEntry
 from twoway.ac.live import require_signing_key
-from twoway.ac.sealed_rows import put_secret, remove_secret, rotate_signing_keys
-from twoway.ac.sealing import require_sealing_key
-from twoway.ac.secrets import seal_secret
-from twoway.ac.signing_keys import StoredKey, plan_rotation
+from twoway.ac.sealed_rows import (
+    put_secret,
+    read_secrets,
+    read_signing_keys,
+    remove_secret,
+    rotate_signing_keys,
+)
+from twoway.ac.sealing import SealingKey, require_sealing_key
+from twoway.ac.secrets import open_secrets, seal_secret
+from twoway.ac.signing_keys import StoredKey, plan_rotation, unseal
 from twoway.ac.storage import Database
 from twoway.clock import Clock
 from twoway.configuration import read_key_file
+from twoway.errors import ConfigurationError
 from twoway.pki import StoredIdentity
 from twoway.pki.files import PRIVATE_MODE, write_file
 from twoway.tickets import SigningKey
@@ -40,15 +47,15 @@ def rotate_key(config: ACConfig, *, operator: str, clock: Clock, entropy: Entrop
     """Announce a new signing key, which signs after the overlap, and return it as it is stored.
 
     Raises:
-        ConfigurationError: a rotation is under way, or no sealing key is configured.
+        ConfigurationError: a rotation is under way, or there is no sealing key to keep the new key with.
         StorageError: it was not written.
     """
     identity_key = require_signing_key(StoredIdentity.load(config.identity))
-    sealing = require_sealing_key(config.sealing_key, entropy=entropy)
     new_key = ec.generate_private_key(ec.SECP256R1())
 
     def write(connection: Connection) -> tuple[StoredKey, AuditEntry]:
         now = clock.now()
+        sealing = _sealing_key(connection, config, entropy)
         announced = rotate_signing_keys(
             connection,
             lambda stored: plan_rotation(
@@ -87,22 +94,22 @@ def add_secret(
         Whether it was made here.
 
     Raises:
-        ConfigurationError: the file holds no secret, or no sealing key is configured.
+        ConfigurationError: the file holds no secret, or there is no sealing key to keep it with.
         StorageError: it was not written.
     """
-    sealing = require_sealing_key(config.sealing_key, entropy=entropy)
-    is_new = not path.exists()
-    if is_new:
-        write_file(path, entropy(_SECRET_BYTES).hex().encode() + b"\n", mode=PRIVATE_MODE)
-    sealed = seal_secret(publisher, read_key_file(path), sealing, entropy=entropy)
 
-    def write(connection: Connection) -> tuple[None, AuditEntry]:
-        put_secret(connection, publisher, sealed)
+    def write(connection: Connection) -> tuple[bool, AuditEntry]:
+        sealing = _sealing_key(connection, config, entropy)
+        is_new = not path.exists()
+        if is_new:
+            write_file(path, entropy(_SECRET_BYTES).hex().encode() + b"\n", mode=PRIVATE_MODE)
+        put_secret(
+            connection, publisher, seal_secret(publisher, read_key_file(path), sealing, entropy=entropy)
+        )
         what = "the secret that the AC and the publisher share was stored"
-        return None, AuditEntry.of_change(what, at=clock.now(), operator=operator, audience=publisher)
+        return is_new, AuditEntry.of_change(what, at=clock.now(), operator=operator, audience=publisher)
 
-    _change(config, write)
-    return is_new
+    return _change(config, write)
 
 
 def drop_secret(config: ACConfig, publisher: str, *, operator: str, clock: Clock) -> None:
@@ -119,6 +126,30 @@ def drop_secret(config: ACConfig, publisher: str, *, operator: str, clock: Clock
         return None, AuditEntry.of_change(what, at=clock.now(), operator=operator, audience=publisher)
 
     _change(config, write)
+
+
+def _sealing_key(connection: Connection, config: ACConfig, entropy: Entropy) -> SealingKey:
+    """Return the key to seal with; made if its file is not there and nothing in the database is sealed yet.
+
+    What is sealed already has to open: with two keys in use, no AC could open all that is there.
+
+    Raises:
+        ConfigurationError: its file is not named or not there, or it is another one.
+    """
+    keys = [(row.key_id, row.sealed) for row in read_signing_keys(connection) if row.sealed is not None]
+    secrets = read_secrets(connection)
+    path = config.sealing_key
+    if (keys or secrets) and path is not None and not path.exists():
+        raise ConfigurationError(
+            "the key that the database's secrets are sealed with is not there",
+            where=str(path),
+            remedy="put the file back, or name it in sealing_key",
+        )
+    sealing = require_sealing_key(path, entropy=entropy)
+    for key_id, sealed in keys:
+        unseal(key_id, sealed, sealing)
+    open_secrets(secrets, sealing)
+    return sealing
 
 
 def _change(config: ACConfig, write: Callable[[Connection], tuple[T, AuditEntry]]) -> T:

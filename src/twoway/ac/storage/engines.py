@@ -50,7 +50,9 @@ def _sqlite(path: Path, *, make: bool) -> Engine:
         _make_private(path)
     elif not path.is_file():
         raise ConfigurationError(
-            "there is no such database", where=str(path), remedy="name the AC's database"
+            "there is no such database",
+            where=str(path),
+            remedy="name the AC's database, or start the AC, which makes it",
         )
     engine = create_engine(URL.create("sqlite", database=str(path)))
     event.listen(engine, "connect", _set_up_sqlite)
