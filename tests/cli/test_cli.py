@@ -287,7 +287,7 @@ class TestRights:
         result = self.check("--subscriber", "grid")
         assert (result.returncode, result.stderr) == (3, "")
         assert result.stdout.splitlines()[0] == "denied by grid-sees-no-live-power"
-        assert 'resource.category is "live"' in result.stdout
+        assert 'now the resource\'s category: "live"' in result.stdout
 
     def test_the_same_as_json(self):
         result = self.check("--subscriber", "grid", "--json")

@@ -18,6 +18,7 @@ from twoway.configuration import parse_resource_path
 from twoway.errors import ConfigurationError, RefusedError
 from twoway.identity import identity_uri
 from twoway.policy import ACTIONS, LinkedGrant
+from twoway.policy.conditions import spelt
 from twoway.policy.explanation import Explanation, PolicyFindings
 from twoway.policy.lint import lint_files
 from twoway.terminal import printable
@@ -263,6 +264,11 @@ def _policy(findings: PolicyFindings) -> dict[str, Any]:
         "description": findings.description,
         "advice": findings.advice,
         "findings": [
-            {"condition": each.condition, "values": dict(each.values)} for each in findings.findings
+            {
+                "demand": each.demand,
+                "condition": each.condition,
+                "values": {spelt(path): value for path, value in each.values.items()},
+            }
+            for each in findings.findings
         ],
     }

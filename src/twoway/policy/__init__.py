@@ -3,7 +3,8 @@
     entities, grants                what is judged, and what is granted by hand
     policy_files, cedar, documents  policies from a folder; the engine; a question as the engine takes it
     slices, policy_set              which policies a question is put to; the decision
-    conditions, explanation         why, and what would have to be different
+    conditions, explanation         why, and what would have to be different;
+    wording                         the same in plain words
     lint                            what is wrong with policies, and which of them never apply
     regions                         the ISP region of an address
 

@@ -31,7 +31,7 @@ class Part:
     @property
     def paths(self) -> list[tuple[str, ...]]:
         """What it looks at, without repetitions: ``("resource", "publisher", "region")``."""
-        return list(dict.fromkeys(_paths(self.expression)))
+        return paths_of(self.expression)
 
 
 def parts_of(policy: Source) -> list[Part]:
@@ -43,9 +43,9 @@ def parts_of(policy: Source) -> list[Part]:
     ]
     for clause, condition in enumerate(policy["conditions"], 1):
         if condition["kind"] == "when":
-            parts += [Part(each, clause) for each in _operands("&&", condition["body"])]
+            parts += [Part(each, clause) for each in operands("&&", condition["body"])]
         else:
-            parts += [Part({"!": {"arg": each}}, clause) for each in _operands("||", condition["body"])]
+            parts += [Part({"!": {"arg": each}}, clause) for each in operands("||", condition["body"])]
     return parts
 
 
@@ -67,11 +67,21 @@ def _constant(entity: Source) -> Expression:
     return {"Value": {"__entity": entity}}
 
 
-def _operands(operator: str, expression: Expression) -> Iterator[Expression]:
+def paths_of(expression: Expression) -> list[tuple[str, ...]]:
+    """Return the attributes that an expression looks at, without repetitions."""
+    return list(dict.fromkeys(_paths(expression)))
+
+
+def spelt(path: tuple[str, ...]) -> str:
+    """Write an attribute as Cedar does, ``resource.publisher.region``; a tag stands in brackets."""
+    return ".".join(path).replace(".[", "[")
+
+
+def operands(operator: str, expression: Expression) -> Iterator[Expression]:
     """Return a, b and c of ``a && b && c``."""
     if set(expression) == {operator}:
-        yield from _operands(operator, expression[operator]["left"])
-        yield from _operands(operator, expression[operator]["right"])
+        yield from operands(operator, expression[operator]["left"])
+        yield from operands(operator, expression[operator]["right"])
     else:
         yield expression
 

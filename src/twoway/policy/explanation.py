@@ -20,6 +20,7 @@ from twoway.policy.documents import Documents, documents_of, uid_of
 from twoway.policy.entities import Question
 from twoway.policy.grants import GRANT_PREFIX, LinkedGrant
 from twoway.policy.policy_set import Decision, PolicySet
+from twoway.policy.wording import demand, name_of
 
 NEAREST_PERMITS = 3
 """How many of the permits that did not apply are told. More would bury the one that was meant."""
@@ -31,12 +32,14 @@ class Finding:
 
     condition: str
     """The part in Cedar's words."""
-    values: Mapping[str, str]
-    """What the attributes in it are: ``{"principal.region": '"north"'}``; ``unknown`` where there is none."""
+    demand: str
+    """What would have to be so, in plain words: a part of a permit is met, one of a forbid is not."""
+    values: Mapping[tuple[str, ...], str]
+    """What the attributes in it are, ``{("principal", "region"): '"north"'}``, or ``unknown``."""
 
     def __str__(self) -> str:
-        values = ", ".join(f"{name} is {value}" for name, value in self.values.items())
-        return f"{self.condition} ({values})" if values else self.condition
+        values = "; ".join(f"{name_of(path)}: {value}" for path, value in self.values.items())
+        return f"{self.demand} (now {values})" if values else self.demand
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Explanation:
         if self.claim_decided:
             yield "  the claimed purpose decided: without it this is permitted"
         for policy in self.deciding:
-            yield from _lines(policy, "one of these would have to be otherwise:")
+            yield from _lines(policy, "one of these would have to be so:")
         yield from (f"  {sentence}" for sentence in self.grants)
         for policy in self.nearest:
             yield f"  nearest: {policy.policy}"
@@ -152,7 +155,10 @@ def _findings(
         policy=name,
         description=annotations.get("description") or "",
         advice=annotations.get("advice") or "",
-        findings=tuple(Finding(part.text, _values(part, asked)) for part in told),
+        findings=tuple(
+            Finding(part.text, demand(part.expression, holds=not applied), _values(part, asked))
+            for part in told
+        ),
     )
 
 
@@ -202,12 +208,8 @@ def _why_not(grant: LinkedGrant, question: Question) -> str:
     return f"it is for {', '.join(sorted(grant.methods))}"
 
 
-def _values(part: Part, asked: Documents) -> dict[str, str]:
-    return {_spelt(path): _value(path, asked) for path in part.paths}
-
-
-def _spelt(path: tuple[str, ...]) -> str:
-    return ".".join(path).replace(".[", "[")
+def _values(part: Part, asked: Documents) -> dict[tuple[str, ...], str]:
+    return {path: _value(path, asked) for path in part.paths}
 
 
 def _value(path: tuple[str, ...], asked: Documents) -> str:
