@@ -143,6 +143,19 @@ async def test_a_sealing_key_that_was_lost_is_not_replaced_while_something_is_se
     rotate_key(ac.config, operator="olga", clock=ac.clock, entropy=os.urandom)
 
 
+async def test_beside_a_signing_key_that_was_sealed_with_another_key_nothing_is_sealed(begin) -> None:
+    ac = begin(top=SEALED)
+    rotate_key(ac.config, operator="olga", clock=ac.clock, entropy=os.urandom)
+    ac.clock.advance(ac.config.signing.overlap.total_seconds())
+    (ac.path.parent / "sealing.key").write_text("ab" * 32)
+    for change in (
+        ac.add_secret,
+        lambda: rotate_key(ac.config, operator="olga", clock=ac.clock, entropy=os.urandom),
+    ):
+        with pytest.raises(ConfigurationError, match="the signing key of [0-9a-f]{16} cannot be opened"):
+            change()
+
+
 async def test_a_secret_for_an_ac_that_never_ran_is_refused_in_a_sentence_and_leaves_no_file(
     world: ACWorld,
 ) -> None:

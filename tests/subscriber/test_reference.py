@@ -8,6 +8,7 @@ import pytest
 
 from twoway.errors import ConfigurationError
 from twoway.subscriber import ACReference, KeyedPublisher
+from twoway.tickets import ProvisionalNumbers
 
 AC = 'uri = "coaps://h/token"\nidentity = "ac"\n'
 TWIN = 'identity = "host"\nuri = "coaps://h:5685"\n'
@@ -17,6 +18,13 @@ HOST = "[[keyed_publisher]]\n" + TWIN
 def test_the_folders_ac_is_read(tmp_path: Path):
     (tmp_path / "ac.toml").write_text('uri = "coaps://127.0.0.1:5684/token"\nidentity = "ac"\n')
     assert ACReference.load(tmp_path) == ACReference("coaps://127.0.0.1:5684/token", "urn:dev:org:32473-ac")
+
+
+def test_the_numbers_of_drafts_are_read(tmp_path: Path):
+    (tmp_path / "ac.toml").write_text(f"{AC}[provisional]\nx5t = 8\n")
+    ac = ACReference.load(tmp_path)
+    assert ac is not None
+    assert ac.numbers == ProvisionalNumbers(x5t=8)
 
 
 def test_publishers_without_a_certificate_and_the_list_of_revoked_tickets_are_read(tmp_path: Path):
