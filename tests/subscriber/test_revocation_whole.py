@@ -108,7 +108,7 @@ class TestTheEnd:
         uri = await deployment.start_publisher("meter", poll_interval=RARELY)
         grant = LinkedGrant("guest", identity_uri("distant"), METER, "/count", frozenset({"GET"}), None)
         with GrantBook.open(load_config(deployment.ac_toml), operator="olga") as book:
-            book.give(grant)
+            book.give(grant, now=deployment.now())
         steps: list[Step] = []
         reader = Subscriber(deployment.identity("distant"), ac=deployment.ac_reference, steps=steps.append)
         async with reader, asyncio.timeout(20):
