@@ -181,7 +181,7 @@ async def test_what_cannot_be_audited_is_not_answered_with_a_ticket(world: ACWor
         response = await ask(client, post(ac, payload))
         assert response.code == aiocoap.SERVICE_UNAVAILABLE
         assert response.payload == b""
-        assert "ticket not written" in {event.name for event in ac.events}
+        assert "ticket not issued" in {event.name for event in ac.events}
         with closing(sqlite3.connect(ac.database)) as other, other:
             other.execute("ALTER TABLE stolen RENAME TO audit")
         other.close()
@@ -209,7 +209,7 @@ async def test_beyond_a_bound_requesters_are_told_to_come_back(
         other.close()
         (refused,) = (task.result() for task in done)
         assert (refused.code, refused.opt.max_age) == (aiocoap.SERVICE_UNAVAILABLE, 2)
-        assert "ticket not written" not in {event.name for event in ac.events}, "it did wait"
+        assert "ticket not issued" not in {event.name for event in ac.events}, "it did wait"
         (answered,) = await asyncio.gather(*waiting)
         assert answered.code == aiocoap.CREATED
         again = await ask(rival, post(ac, request_for(world.rival, scope=POWER).encode()))

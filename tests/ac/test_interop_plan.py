@@ -38,7 +38,7 @@ from token_client import obtain
 
 from twoway.ac import Grant, Picture, Refusal
 from twoway.ac.introspection import NotEntitled, introspect, require_publisher
-from twoway.ac.tickets import TicketRecord
+from twoway.ac.ticket_record import TicketRecord
 from twoway.coap import TransportFailed
 from twoway.identity import Identity, PSKIdentity, RawPublicKeyIdentity, Unauthenticated, identity_uri
 from twoway.pki import Role

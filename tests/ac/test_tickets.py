@@ -17,10 +17,10 @@ from twoway.ac import AuditLog, Database, Outcome, generation, revocation_change
 from twoway.ac.audit import verify_audit
 from twoway.ac.revocation_changes import read_changes
 from twoway.ac.storage import tables
+from twoway.ac.ticket_orders import HolderRevoked
+from twoway.ac.ticket_record import TicketRecord
 from twoway.ac.tickets import (
     EXPIRY_MARGIN,
-    HolderRevoked,
-    TicketRecord,
     TicketRecords,
     find_ticket,
     is_credential_revoked,

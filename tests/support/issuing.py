@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from twoway.ac import AuditEntry, Outcome
-from twoway.ac.tickets import TicketRecord, TicketRecords
+from twoway.ac.ticket_record import TicketRecord
+from twoway.ac.tickets import TicketRecords
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HOLDER, METER = "urn:dev:org:32473-tenant", "urn:dev:org:32473-meter"

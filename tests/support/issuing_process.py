@@ -16,7 +16,8 @@ from issuing import made
 
 from twoway.ac import AuditLog, Database
 from twoway.ac.storage import parse_address
-from twoway.ac.tickets import TicketRecord, TicketRecords
+from twoway.ac.ticket_record import TicketRecord
+from twoway.ac.tickets import TicketRecords
 
 
 def say(*words: str) -> None:

@@ -129,13 +129,13 @@ class ServedAC(RunningAC):
 
 
 @asynccontextmanager
-async def served_ac(path: Path) -> AsyncIterator[ServedAC]:
+async def served_ac(path: Path, **environment: str) -> AsyncIterator[ServedAC]:
     """Let ``twoway ac serve`` run with a configuration; it is killed at the end, if it was not before."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "twoway", "ac", "serve", str(path)),
         stdout=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(Path(twoway.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(twoway.__file__).parents[1])} | environment,
     )
     try:
         assert process.stdout is not None

@@ -12,8 +12,8 @@
     inquiry, expectations, granting      the same questions asked by people, what they expect, grants by hand
     operators, upkeep, ticket_book       who operates it; what they do to keys, secrets and tickets meanwhile
     storage                              the database: SQLite or PostgreSQL
-    tickets, revocation_changes, grants, its rows: on the disk before an answer leaves
-    audit, sealed_rows
+    tickets, ticket_orders, grants,      its rows: on the disk before an answer leaves
+    revocation_changes, audit, sealed_rows, ticket_record
     generation, picture, live            what decisions read, and how it is kept current
     resources, control, app              the endpoints over coaps, a socket for commands, everything wired
 
@@ -39,7 +39,9 @@ from twoway.ac.service import TokenService
 from twoway.ac.storage import Database, DatabaseAddress, parse_address
 from twoway.ac.surroundings import Surroundings
 from twoway.ac.ticket_book import TicketBook
-from twoway.ac.tickets import HolderRevoked, TicketRecord, TicketRecords
+from twoway.ac.ticket_orders import HolderRevoked
+from twoway.ac.ticket_record import TicketRecord
+from twoway.ac.tickets import TicketRecords
 from twoway.ac.upkeep import add_secret, drop_secret, rotate_key
 
 __all__ = [

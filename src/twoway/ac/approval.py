@@ -15,7 +15,7 @@ from twoway.ac.decisions import AuditEntry, Grant, Outcome, Refusal
 from twoway.ac.entity import Entity
 from twoway.ac.requester import Requester
 from twoway.ac.rights import Judgement
-from twoway.ac.tickets import TicketRecord
+from twoway.ac.ticket_record import TicketRecord
 from twoway.errors import CallerError
 from twoway.identity import Identity
 from twoway.tickets import (
@@ -78,6 +78,8 @@ class Approval:
     issuer: TicketIssuer
     secret: SharedSecret | None
     lifetime_seconds: int
+    is_signer_slow: bool = False
+    """Whether the key that signs is in a token."""
 
     def issue(self, number: int) -> tuple[TicketRecord, AuditEntry, Grant]:
         """Make the ticket with this number, its rows, and the answer that may leave once they are written.
@@ -111,6 +113,11 @@ class Approval:
             ) from None
         grant = Grant(self._response(ticket), self._entry(ticket))
         return self._record(ticket), grant.entry, grant
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether :meth:`issue` waits for a token; a ticket that is encrypted is not signed."""
+        return self.is_signer_slow and not self._is_symmetric
 
     @property
     def keeps_key(self) -> bool:

@@ -17,7 +17,7 @@ from datetime import datetime
 
 from twoway.ac.entity import Entity
 from twoway.ac.requester import Requester
-from twoway.ac.tickets import TicketRecord
+from twoway.ac.ticket_record import TicketRecord
 from twoway.tickets import (
     AnyConfirmation,
     Confirmation,

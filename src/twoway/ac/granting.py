@@ -19,7 +19,8 @@ from twoway.ac.decisions import AuditEntry
 from twoway.ac.grants import add_grant, read_grants, remove_grant
 from twoway.ac.inquiry import InquiryDesk
 from twoway.ac.storage import Database
-from twoway.ac.tickets import TicketRecord, TicketRecords
+from twoway.ac.ticket_record import TicketRecord
+from twoway.ac.tickets import TicketRecords
 from twoway.policy import LinkedGrant
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from twoway.ac.entity import Entity
 from twoway.ac.picture import Picture
 from twoway.ac.requester import NotAdmitted, identify
-from twoway.ac.tickets import TicketRecord
+from twoway.ac.ticket_record import TicketRecord
 from twoway.errors import RefusedError
 from twoway.identity import Identity
 from twoway.tickets import (

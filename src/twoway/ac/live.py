@@ -29,7 +29,8 @@ from twoway.ac.service import TokenService
 from twoway.ac.signing_keys import SigningKeys, StoredKey
 from twoway.ac.storage import Database
 from twoway.ac.surroundings import Surroundings
-from twoway.ac.tickets import TicketRecord, read_revoked
+from twoway.ac.ticket_record import TicketRecord
+from twoway.ac.tickets import read_revoked
 from twoway.clock import Clock
 from twoway.configuration import Section
 from twoway.errors import ConfigurationError

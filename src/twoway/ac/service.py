@@ -23,7 +23,7 @@ from twoway.ac.picture import Picture
 from twoway.ac.requester import NotAdmitted, Requester, identify
 from twoway.ac.rights import Judgement, judge
 from twoway.ac.signing_keys import PrivateSigningKey
-from twoway.ac.tickets import TicketRecord
+from twoway.ac.ticket_record import TicketRecord
 from twoway.identity import Identity
 from twoway.tickets import (
     ErrorCode,
@@ -110,6 +110,7 @@ class TokenService:
             judgement = self._judge(asked.scope, requester.entity, publisher, asking)
         except TokenRequestRejected as rejected:
             return refusal(rejected, asking, asked)
+        signer = self._picture.signing_keys.signer_at(asking.now)
         return Approval(
             request=request,
             asking=asking,
@@ -118,9 +119,10 @@ class TokenService:
             publisher=publisher,
             confirmation=confirmation,
             judgement=judgement,
-            issuer=self._issuer(asking.now),
+            issuer=self._issuer(signer),
             secret=secret,
             lifetime_seconds=self._picture.ticket_lifetime,
+            is_signer_slow=signer.is_slow,
         )
 
     def _judge(self, asked: Scope | None, requester: Entity, publisher: Entity, asking: Asking) -> Judgement:
@@ -136,9 +138,8 @@ class TokenService:
             raise RefusedByPolicy(judgement)
         return judgement
 
-    def _issuer(self, now: datetime) -> TicketIssuer:
-        """Return who signs at ``now``, made once for each key: its ``kid`` is a hash."""
-        signer = self._picture.signing_keys.signer_at(now)
+    def _issuer(self, signer: PrivateSigningKey) -> TicketIssuer:
+        """Return who issues with a key, made once for each: its ``kid`` is a hash."""
         if signer not in self._issuers:
             self._issuers[signer] = TicketIssuer(
                 issuer=self._picture.issuer,

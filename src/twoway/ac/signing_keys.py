@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from twoway.ac.config import LIFETIME_MAXIMUM_SECONDS
 from twoway.ac.sealing import SealingKey
 from twoway.errors import ConfigurationError
+from twoway.pki import HardwareKey
 from twoway.tickets import SigningKey
 from twoway.tickets.key_set import MAX_KEYS
 
@@ -53,6 +54,11 @@ class PrivateSigningKey:
     def public(self) -> SigningKey:
         """The public half, as publishers learn it."""
         return SigningKey(self.private_key.public_key())
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a token has to be asked for each signature."""
+        return isinstance(self.private_key, HardwareKey)
 
     @property
     def key_id(self) -> bytes:

@@ -15,7 +15,8 @@ from pathlib import Path
 from twoway.ac.audit import AuditLog
 from twoway.ac.config import ACConfig
 from twoway.ac.storage import Database
-from twoway.ac.tickets import TicketRecord, TicketRecords, read_live
+from twoway.ac.ticket_record import TicketRecord
+from twoway.ac.tickets import TicketRecords, read_live
 from twoway.pki import read_identity
 
 

@@ -1,10 +1,11 @@
 """The tickets that were issued: no ticket is answered that is not here, no revocation is lost.
 
-A ticket's row, its audit row and its number are one transaction, and the ticket is made within it. The
-number is what a ``cti`` ends with; it rises in the order of the commits, on all replicas together, and no
-value comes twice. It is at least the time in microseconds: a database that was restored from yesterday's
-copy does not give yesterday's numbers again, which publishers would take for old. A clock that is set
-back does not lower it.
+A ticket's row, its audit row and its number are one transaction, and the ticket is made within it. One that a
+token signs is made between two, of the number and of the rows, so that nobody waits for the token. The number
+is what a ``cti`` ends with; numbers rise in the order in which they were drawn, on all replicas together, and
+no value comes twice. A number is at least the time in microseconds: a database that was restored from
+yesterday's copy does not give yesterday's numbers again, which publishers would take for old. A clock that is
+set back does not lower it.
 
 A revocation is never undone. The list of revoked tickets is the rows that were revoked and not yet
 removed; removing an expired one is a change of that list like adding one (``ac/revocation_changes.py``).
@@ -12,19 +13,22 @@ removed; removing an expired one is a change of that list like adding one (``ac/
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from twoway.ac import generation
 from twoway.ac.audit import AuditLog
 from twoway.ac.decisions import AuditEntry, Outcome
 from twoway.ac.revocation_changes import write_changes
 from twoway.ac.storage import Database, Failed, tables
-from twoway.errors import RefusedError, StorageError
+from twoway.ac.ticket_orders import Made, Order, draw_numbers, make_ticket, without_revoked, without_taken
+from twoway.ac.ticket_record import TicketRecord
+from twoway.errors import StorageError
 
 T = TypeVar("T")
 
@@ -38,77 +42,7 @@ EXPIRY_MARGIN = timedelta(minutes=5)
 """How long an expired ticket stays: a publisher whose clock is that much behind still honours it."""
 _row = tables.ticket.c
 
-# What every ticket needs is built once: SQLAlchemy takes longer to build a statement than to run it.
 _INSERT_TICKET = insert(tables.ticket)
-_DRAW_NUMBERS = (
-    update(tables.counter)
-    .where(tables.counter.c.name == "ticket")
-    .values(
-        value=bindparam("count")
-        + case(
-            (tables.counter.c.value >= bindparam("at_least"), tables.counter.c.value),
-            else_=bindparam("at_least") - 1,
-        )
-    )
-    .returning(tables.counter.c.value)
-)
-_REVOKED_AMONG = select(tables.revoked_credential.c.digest).where(
-    tables.revoked_credential.c.digest.in_(bindparam("digests", expanding=True))
-)
-_HOLDERS_OF = (
-    select(_row.kid, _row.requester, _row.audience)
-    .where(_row.kid.in_(bindparam("kids", expanding=True)))
-    .distinct()
-)
-
-
-@dataclass(frozen=True)
-class TicketRecord:
-    """What the AC knows of a ticket that it issued."""
-
-    ticket_id: bytes
-    """Its ``cti``."""
-    token_hash: bytes
-    """The hash of RFC 9770 section 4, 33 bytes."""
-    requester: str
-    """The identity URI of its holder."""
-    audience: str
-    """The identity URI of the publisher."""
-    holder_key: bytes | None
-    """SHA-256 of the holder's SubjectPublicKeyInfo; None where the AC made the key."""
-    certificate_sha256: bytes | None
-    """SHA-256 of the certificate that the holder showed (DER); None where it showed none."""
-    scope: bytes
-    """The encoded scope (RFC 9237)."""
-    kid: bytes | None
-    """The name of the key, where the AC made it."""
-    issued_at: datetime
-    """When, aware."""
-    expires_at: datetime
-    """When it ends, aware. With :attr:`exi` the latest moment, as whoever issues it sees it."""
-    exi: int | None = None
-    """Seconds from the first receipt, for publishers without a clock (RFC 9200 section 5.10.3)."""
-    revoked_at: datetime | None = None
-    """When it was revoked, aware; None: it was not."""
-    revocation_reason: str | None = None
-    """Why."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Order:
-    """A ticket that is to be made."""
-
-    make: Callable[[int], tuple[TicketRecord, AuditEntry, Any]]
-    now: datetime
-    keeps_key: bool
-
-
-class _Made(NamedTuple):
-    """A ticket that was made and is yet to be written."""
-
-    record: TicketRecord
-    entry: AuditEntry
-    answer: Any
 
 
 class _Ended(NamedTuple):
@@ -118,10 +52,6 @@ class _Ended(NamedTuple):
     """Its SHA-256."""
     holder: str | None
     """Whose it is, where that is known."""
-
-
-class HolderRevoked(RefusedError):
-    """The certificate or the key that the ticket would be bound to was revoked."""
 
 
 class TicketRecords:
@@ -146,6 +76,7 @@ class TicketRecords:
         self._audit = audit
         self._capacity = capacity
         self._operator = operator
+        self._token = asyncio.Lock()
         # Counted now and then, since counting reads them all. They belong to the database's thread.
         self._kept = 0
         self._since = PRUNE_EVERY
@@ -157,23 +88,33 @@ class TicketRecords:
         *,
         now: datetime,
         keeps_key: bool = False,
+        is_slow: bool = False,
     ) -> T:
         """Make a ticket with the next number; its rows are on the disk when this returns.
 
         Args:
-            make: gets the number, signs, returns the rows and what is to be answered. It runs in the
-                database's thread, while all other writers wait; what it raises is raised here, and then
-                there are no rows. Where the database fails it may be asked again, with another number.
+            make: gets the number, signs, returns the rows and what is to be answered. What it raises is
+                raised here, and then there are no rows. Where the database fails it may be asked again, with
+                another number.
             now: the time, aware.
             keeps_key: whether the ticket changes the rights of an earlier one of its holder and keeps the
                 symmetric key of that (RFC 9202 section 4); otherwise the name of its key has to be new.
+            is_slow: whether ``make`` takes its time, since a token signs. Then it is called one ticket after
+                the other, and no writer waits for it; otherwise in the database's thread, for all tickets
+                that are asked for at the same time.
 
         Raises:
             HolderRevoked: the holder's certificate or key was revoked.
             StorageError: the rows were not written, there is no room for more tickets, or the name of the
                 symmetric key is taken.
         """
-        return await self._database.run_together(self._issue, _Order(make, now, keeps_key))
+        order = Order(make, now, keeps_key)
+        if not is_slow:
+            return await self._database.run_together(self._issue, order)
+        async with self._token:
+            number = await self._database.run(lambda connection: self._draw(connection, now))
+            made = Made(*await asyncio.to_thread(make, number))
+        return await self._database.run_together(self._write, (order, made))
 
     async def revoke(self, ticket_id: bytes, *, reason: str, now: datetime) -> list[TicketRecord]:
         """Revoke one ticket by its ``cti``.
@@ -230,21 +171,31 @@ class TicketRecords:
         """
         return await self._database.run(lambda connection: self._prune(connection, now))
 
-    def _issue(self, connection: Connection, orders: Sequence[_Order]) -> list[Any]:
+    def _issue(self, connection: Connection, orders: Sequence[Order]) -> list[Any]:
         """Make a ticket for each order that there is room for; return the answers and the failures."""
         now = max(order.now for order in orders)
         room = self._room(connection, now, len(orders))
-        numbers = _draw_numbers(connection, now, room)
-        made = _without_revoked(connection, list(map(_make, orders[:room], numbers)))
-        made = _without_taken(connection, orders, made)
-        written = [each for each in made if isinstance(each, _Made)]
+        numbers = draw_numbers(connection, now, room)
+        made = [(order, make_ticket(order, number)) for order, number in zip(orders, numbers, strict=False)]
+        return self._write(connection, made) + [_no_room() for _ in orders[room:]]
+
+    def _draw(self, connection: Connection, now: datetime) -> int:
+        """Draw the number of a ticket that is made after this transaction."""
+        if not self._room(connection, now, 1):
+            raise _no_room().error
+        return draw_numbers(connection, now, 1)[0]
+
+    def _write(self, connection: Connection, tickets: Sequence[tuple[Order, Made | Failed]]) -> list[Any]:
+        """Write the rows of tickets that may be answered; return the answers and the failures."""
+        made = without_revoked(connection, [each for _, each in tickets])
+        made = without_taken(connection, [order for order, _ in tickets], made)
+        written = [each for each in made if isinstance(each, Made)]
         if written:
             connection.execute(_INSERT_TICKET, [vars(each.record) for each in written])
             self._audit.append(connection, [each.entry for each in written])
         self._since += len(written)
         self._kept += len(written)
-        answers = [each.answer if isinstance(each, _Made) else each for each in made]
-        return answers + [_no_room() for _ in orders[room:]]
+        return [each.answer if isinstance(each, Made) else each for each in made]
 
     def _room(self, connection: Connection, now: datetime, wanted: int) -> int:
         """Return for how many tickets there is room. What other replicas issue counts, though not at once."""
@@ -345,65 +296,6 @@ def _record(row: Row[Any]) -> TicketRecord:
 
 def _parties(ticket: TicketRecord | Row[Any]) -> tuple[bytes, str, str]:
     return ticket.token_hash, ticket.requester, ticket.audience
-
-
-def _draw_numbers(connection: Connection, now: datetime, count: int) -> range:
-    """Draw tickets' numbers: higher than all before, and at least the time in microseconds."""
-    at_least = round((now - datetime.fromtimestamp(0, UTC)) / timedelta(microseconds=1))
-    drawn = connection.execute(_DRAW_NUMBERS, {"at_least": at_least, "count": count}).scalar_one()
-    return range(drawn - count + 1, drawn + 1)
-
-
-def _make(order: _Order, number: int) -> _Made | Failed:
-    try:
-        return _Made(*order.make(number))
-    except Exception as error:  # noqa: BLE001  # told to whoever asked for this ticket
-        return Failed(error)
-
-
-def _without_revoked(connection: Connection, made: Sequence[_Made | Failed]) -> list[_Made | Failed]:
-    """Look within the transaction: an association may be older than the revocation of its certificate."""
-    digests = {digest for each in made if isinstance(each, _Made) for digest in _bound_to(each.record)}
-    revoked = set(connection.execute(_REVOKED_AMONG, {"digests": list(digests)}).scalars())
-    return [
-        Failed(HolderRevoked("the certificate or the key was revoked", where=each.record.requester))
-        if isinstance(each, _Made) and not revoked.isdisjoint(_bound_to(each.record))
-        else each
-        for each in made
-    ]
-
-
-def _bound_to(record: TicketRecord) -> set[bytes]:
-    return {digest for digest in (record.certificate_sha256, record.holder_key) if digest is not None}
-
-
-def _without_taken(
-    connection: Connection, orders: Sequence[_Order], made: list[_Made | Failed]
-) -> list[_Made | Failed]:
-    """See that no two keys have one name (RFC 9202 section 3.3.1), however unlikely that is.
-
-    No index could say so, since tickets that change rights share the name of a key; but writers take turns.
-    """
-    kids = {each.record.kid for each in made if isinstance(each, _Made)} - {None}
-    if not kids:
-        return made
-    found = connection.execute(_HOLDERS_OF, {"kids": list(kids)})
-    holders = {row.kid: (row.requester, row.audience) for row in found}
-    # There may be fewer than orders, where there is no room for the last ones.
-    return [_unless_taken(each, order, holders) for each, order in zip(made, orders, strict=False)]
-
-
-def _unless_taken(
-    made: _Made | Failed, order: _Order, holders: dict[bytes, tuple[str, str]]
-) -> _Made | Failed:
-    """Enter the name of a ticket's key with its holder and publisher, or refuse it."""
-    if isinstance(made, Failed) or made.record.kid is None:
-        return made
-    kid, own = made.record.kid, (made.record.requester, made.record.audience)
-    if kid in holders and not (order.keeps_key and holders[kid] == own):
-        return Failed(StorageError("the ticket's key has the name of another", remedy="ask again"))
-    holders[kid] = own
-    return made
 
 
 def _no_room() -> Failed:

@@ -13,7 +13,8 @@ from twoway.ac.picture import Picture
 from twoway.ac.resources.bodies import body_of
 from twoway.ac.resources.pending import Busy, Pending
 from twoway.ac.storage import Database
-from twoway.ac.tickets import TicketRecord, find_ticket
+from twoway.ac.ticket_record import TicketRecord
+from twoway.ac.tickets import find_ticket
 from twoway.clock import Clock
 from twoway.coap import peer_of
 from twoway.errors import StorageError

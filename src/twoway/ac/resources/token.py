@@ -18,10 +18,11 @@ from twoway.ac.resources.bodies import body_of
 from twoway.ac.resources.pending import Busy, Pending
 from twoway.ac.service import TokenService
 from twoway.ac.storage import Database
-from twoway.ac.tickets import HolderRevoked, TicketRecords, find_key
+from twoway.ac.ticket_orders import HolderRevoked
+from twoway.ac.tickets import TicketRecords, find_key
 from twoway.clock import Clock
 from twoway.coap import connection_of, peer_of
-from twoway.errors import StorageError
+from twoway.errors import ConfigurationError, StorageError
 from twoway.tickets import CONTENT_FORMAT_ACE, ErrorCode, TokenRequestRejected
 from twoway.trace import Trace, TraceEvent, ignore
 
@@ -75,8 +76,8 @@ class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
         with self._pending.one_more():
             try:
                 return await self._answer(payload, request)
-            except StorageError as error:
-                self._trace(TraceEvent("ticket not written", "ac", {"reason": str(error)}))
+            except (StorageError, ConfigurationError) as error:  # the database, or a token that does not sign
+                self._trace(TraceEvent("ticket not issued", "ac", {"reason": str(error)}))
                 raise Busy from None
 
     async def _answer(self, payload: bytes, request: Message) -> Message:
@@ -86,7 +87,7 @@ class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
         if not isinstance(decision, Refusal):
             try:
                 grant = await self._records.issue(
-                    decision.issue, now=asking.now, keeps_key=decision.keeps_key
+                    decision.issue, now=asking.now, keeps_key=decision.keeps_key, is_slow=decision.is_slow
                 )
             except TokenRequestRejected as rejected:
                 decision = decision.refuse(rejected)
