@@ -73,6 +73,13 @@ def refusal(store: TicketStore, refused: Ticket, now=NOW) -> TicketReason:
     return caught.value.reason
 
 
+def use(store: TicketStore, spki: bytes, now=NOW) -> Ticket:
+    """Somebody proves a key."""
+    found = store.for_holder(spki, now)
+    store.note_use(found)
+    return found
+
+
 def test_a_ticket_is_found_by_the_key_that_its_holder_proves():
     store = TicketStore()
     mine = ticket()
@@ -208,7 +215,7 @@ def test_a_full_store_drops_what_has_expired_first():
     ended, kept = ticket(SPKIS[0], life=10), ticket(SPKIS[1])
     store.put(ended, NOW)
     store.put(kept, NOW)
-    store.for_holder(SPKIS[0], NOW)
+    use(store, SPKIS[0])
     later = NOW + timedelta(seconds=10)
     assert store.put(ticket(SPKIS[2]), later) == (ended,)
     assert store.for_holder(SPKIS[1], later) is kept
@@ -219,7 +226,7 @@ def test_a_flood_of_valid_tickets_displaces_itself_and_not_those_in_use():
     store = TicketStore(capacity=3)
     served = ticket(SPKIS[0])
     store.put(served, NOW)
-    assert store.for_holder(SPKIS[0], NOW) is served
+    assert use(store, SPKIS[0]) is served
     flood = [ticket(spki_of(ec.generate_private_key(ec.SECP256R1()).public_key())) for _ in range(20)]
     dropped = [gone for one in flood for gone in store.put(one, NOW)]
     assert dropped == flood[:-2]
@@ -231,7 +238,7 @@ def test_a_store_full_of_used_tickets_takes_no_more_but_renews_what_it_has():
     store = TicketStore(capacity=2)
     for spki in SPKIS[:2]:
         store.put(ticket(spki, age=10), NOW)
-        store.for_holder(spki, NOW)
+        use(store, spki)
     assert refusal(store, ticket(SPKIS[2])) is TicketReason.STORE_FULL
     renewed = ticket(SPKIS[0])
     store.put(renewed, NOW)
@@ -242,7 +249,7 @@ def test_a_store_full_of_used_tickets_takes_no_more_but_renews_what_it_has():
 def test_a_renewed_ticket_stays_marked_as_used():
     store = TicketStore(capacity=1)
     store.put(ticket(age=10), NOW)
-    store.for_holder(HOLDER_SPKI, NOW)
+    use(store, HOLDER_SPKI)
     store.put(ticket(), NOW)
     assert refusal(store, ticket(OTHER_SPKI)) is TicketReason.STORE_FULL
 
@@ -278,7 +285,8 @@ def test_a_ticket_that_nobody_uses_is_kept_for_ten_minutes_and_one_that_is_used_
     )
     store.put(used, NOW)
     store.put(unused, NOW)
-    assert store.for_holder(HOLDER_SPKI, NOW) == used
+    assert use(store, HOLDER_SPKI) == used
+    assert store.for_holder(OTHER_SPKI, NOW) == unused  # somebody names the key, and proves nothing
     assert store.drop_expired(NOW + later - timedelta(seconds=1)) == ()
     assert store.drop_expired(NOW + later) == (unused,)
     assert store.for_holder(HOLDER_SPKI, NOW + later) == used

@@ -120,7 +120,7 @@ class Holdings:
             self._presented.popitem(last=False)
 
     def ticket_of(self, peer: Identity, now: datetime) -> Ticket | None:
-        """Find the valid ticket for what a peer proved."""
+        """Find the valid ticket for what a peer proved, or has yet to prove."""
         match peer:
             case X509Identity():
                 certificate = peer.chain[0] if peer.chain else None
@@ -132,6 +132,10 @@ class Holdings:
                 return None if kid is None else self._tickets.for_kid(kid, now)
             case _:
                 return None
+
+    def note_use(self, ticket: Ticket) -> None:
+        """Keep a ticket until it expires, now that its holder has proved its key."""
+        self._tickets.note_use(ticket)
 
     def kid_of(self, peer: PSKIdentity) -> bytes | None:
         """Return the name of the ticket's key that a ``psk_identity`` stands for, or None."""

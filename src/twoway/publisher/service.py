@@ -112,9 +112,20 @@ class AccessControl:
     def require_standing(self, peer: Identity, *, now: datetime) -> Permit:
         """Find what a peer's rights rest on at ``now``, before any particular request.
 
+        Args:
+            peer: whom the handshake proved; its ticket is in use from now on.
+            now: the time that tickets and certificates are judged by.
+
         Raises:
             AccessRefused: the peer has no rights at all (4.01).
         """
+        permit = self._standing(peer, now)
+        if permit.ticket is not None:
+            self.holdings.note_use(permit.ticket)
+        return permit
+
+    def _standing(self, peer: Identity, now: datetime) -> Permit:
+        """Find what a peer's rights rest on, if it is whom it claims to be."""
         match peer:
             case PSKIdentity() if peer.uri in self._psk_defaults:
                 return Permit(ticket=None)
@@ -156,7 +167,7 @@ class AccessControl:
         if isinstance(named, PresentedTicket):
             self.holdings.present_untrusted(named.encoded, now=now)
         try:
-            ticket = self.require_standing(peer, now=now).ticket
+            ticket = self._standing(peer, now).ticket
         except AccessRefused:
             return None
         if ticket is None or not isinstance(ticket.confirmation, SymmetricConfirmation):
@@ -180,7 +191,7 @@ class AccessControl:
     def believes(self, key: RawPublicKeyIdentity, *, now: datetime) -> bool:
         """Whether a ticket in force is bound to a raw public key, whose holder may shake hands then."""
         try:
-            self.require_standing(key, now=now)
+            self._standing(key, now)
         except AccessRefused:
             return False
         return True

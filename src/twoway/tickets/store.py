@@ -105,7 +105,7 @@ class TicketStore:
         return dropped
 
     def for_holder(self, spki: bytes, now: datetime, certificate: bytes | None = None) -> Ticket | None:
-        """Return the ticket in force for the key ``spki`` (DER) that a peer proved, or None.
+        """Return the ticket in force for the key ``spki`` (DER) that a peer claims or has proved, or None.
 
         Args:
             spki: DER SubjectPublicKeyInfo.
@@ -121,7 +121,6 @@ class TicketStore:
             entry.ticket.require_valid_at(now)
         except (UnusableKey, TicketRejected):
             return None
-        entry.used = True
         return entry.ticket
 
     def for_kid(self, kid: bytes, now: datetime) -> Ticket | None:
@@ -136,8 +135,16 @@ class TicketStore:
             entry.ticket.require_valid_at(now)
         except TicketRejected:
             return None
-        entry.used = True
         return entry.ticket
+
+    def note_use(self, ticket: Ticket) -> None:
+        """Keep a ticket until it expires, now that somebody has proved its key.
+
+        To be found is no use: whoever names a key that is not theirs would keep its ticket here.
+        """
+        entry = self._entries.get(ticket.confirmation.index)
+        if entry is not None and entry.ticket is ticket:
+            entry.used = True
 
     def drop_expired(self, now: datetime) -> tuple[Ticket, ...]:
         """Forget the tickets that have expired and return them, so that what they permitted can be ended.
