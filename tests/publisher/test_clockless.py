@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
 import aiocoap
 import pytest
+from deployment import until
 from publisher_running import PLAIN, client, running_publisher, send_plain
 from publisher_world import METER, NOW, IssuingAC, access_control, peer
 from small_pki import small_pki
 
 from twoway.errors import ConfigurationError
+from twoway.publisher import exi_file
 from twoway.publisher.exi_file import ExiFile
 from twoway.publisher.holdings import Holdings
 from twoway.publisher.refusal import AccessRefused
@@ -139,6 +143,46 @@ class TestLifeFromFirstSight:
         assert publisher.upload(ticket) is TicketReason.NOT_RECORDED
         assert TicketReason.NOT_RECORDED.response_code == (5, 3)
         assert not publisher.stands()
+
+    async def test_a_thread_that_comes_late_does_not_undo_a_higher_number(self, tmp_path, monkeypatch):
+        publisher, threads = Clockless(tmp_path), []
+
+        async def held_back(*call):
+            threads.append(call)
+
+        monkeypatch.setattr(asyncio, "to_thread", held_back)
+        for ticket in (publisher.ac.ticket(publisher.reader, exi=60) for _ in range(2)):
+            verified = publisher.access.holdings.verify_untrusted(ticket, now=NOW)
+            await publisher.file.record_aside(verified)
+        for function, content in reversed(threads):
+            function(content)
+        monkeypatch.undo()
+        publisher.start()
+        assert publisher.upload(ticket) is TicketReason.EXPIRED
+
+    async def test_others_are_served_while_the_disk_is_waited_for(self, tmp_path, monkeypatch):
+        goes_on, asked, write = threading.Event(), threading.Event(), exi_file.write_file
+        keys = 'exi_file = "seen"\nfollow = false'
+        async with (
+            running_publisher(tmp_path, ac_keys=keys, defaults=[PKI.sink.uri]) as publisher,
+            client(PKI.subscriber) as reader,
+            client(PKI.sink) as sink,
+        ):
+
+            def slow(*arguments, **options):
+                asked.set()
+                assert goes_on.wait(10)
+                write(*arguments, **options)
+
+            monkeypatch.setattr(exi_file, "write_file", slow)
+            uploading = asyncio.create_task(
+                reader.upload(publisher, publisher.ticket(PKI.subscriber, exi=60))
+            )
+            await until(asked.is_set)
+            assert (await sink.get(publisher.uri + "/power")).code is aiocoap.CONTENT
+            assert not uploading.done()
+            goes_on.set()
+            assert (await uploading).code is aiocoap.CREATED
 
     def test_a_ledger_that_cannot_be_read_stops_the_start(self, tmp_path):
         (tmp_path / "exi").write_bytes(b"something else")

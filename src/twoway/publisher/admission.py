@@ -1,8 +1,8 @@
 """How a ticket gets in: one way for all uploads, by whichever door they come.
 
 It owns the rates, and the order: how often may this one try, does the ticket verify, does the AC know its
-key or the ticket where it has to be asked. It must never grant anything: what is kept counts only for a peer
-that proves the ticket's key.
+key or the ticket where it has to be asked, is it written down where it has to be. It must never grant
+anything: what is kept counts only for a peer that proves the ticket's key.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ async def nothing_learnt() -> bool:
     return False
 
 
+async def nothing_to_record(ticket: Ticket) -> None:
+    """Do nothing, where no ticket has to be written down."""
+
+
 class Admission:
     """Takes tickets in.
 
@@ -44,6 +48,7 @@ class Admission:
         learn_keys: asks the AC for its signing keys where a ticket names one that is not known, and returns
             whether there is anything new.
         introspection: asks the AC about each ticket; None where its signature is enough.
+        record: writes a verified ticket down where that is needed, while others are served.
         by_identity: how often one peer may try.
         by_host: how often one host may try; the only bound for those who proved nothing.
         trace: hears of each upload, by ticket identifier or reason.
@@ -56,6 +61,7 @@ class Admission:
         clock: Clock,
         learn_keys: Callable[[], Awaitable[bool]] = nothing_learnt,
         introspection: Introspection | None = None,
+        record: Callable[[Ticket], Awaitable[None]] = nothing_to_record,
         by_identity: AttemptRate | None = None,
         by_host: AttemptRate | None = None,
         trace: Trace = ignore,
@@ -64,6 +70,7 @@ class Admission:
         self._clock = clock
         self._learn_keys = learn_keys
         self._introspection = introspection
+        self._record = record
         self._by_identity = by_identity or AttemptRate()
         self._by_host = by_host or AttemptRate(burst=ADDRESS_BURST)
         self._trace = trace
@@ -85,6 +92,7 @@ class Admission:
             ticket = await self._verified_untrusted(encoded)
             if self._introspection is not None:
                 await self._introspection.require_active(ticket)
+            await self._record(ticket)
             upload = self._access.keep(ticket, peer, now=self._clock.now())
         except TicketRejected as rejection:
             self._tell("ticket refused", peer, host, because=rejection.reason.name.lower())

@@ -6,11 +6,13 @@ was seen: whoever pulls the plug in between would give it a second life.
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
 from twoway.errors import CallerError, ConfigurationError, StorageError
 from twoway.pki.files import PRIVATE_MODE, read_file, write_file
-from twoway.tickets import ExiLedger, TicketReason, TicketRejected
+from twoway.tickets import ExiLedger, Ticket, TicketReason, TicketRejected
 
 
 class ExiFile:
@@ -26,23 +28,38 @@ class ExiFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.ledger = self._load()
-        """The ledger; what changes in it counts once :meth:`record` has returned."""
+        """The ledger; a ticket in it counts once :meth:`record` has returned for it."""
         self._stored = b""
+        self._writing = threading.Lock()
         try:
-            self._store()
+            self._store(self.ledger.to_bytes())
         except StorageError as error:
             raise ConfigurationError(error.what, where=str(path), remedy="let it be written to") from None
 
-    def record(self) -> None:
-        """Store what was seen since the last time, if anything.
+    def record(self, ticket: Ticket) -> None:
+        """Store that a ticket was seen, unless the file says so already. It waits for the disk.
+
+        Args:
+            ticket: verified, so that it is in the ledger.
 
         Raises:
             TicketRejected: the disk refuses, so that no ticket may count that it does not know.
         """
-        try:
-            self._store()
-        except StorageError:
-            raise TicketRejected(TicketReason.NOT_RECORDED) from None
+        if not self._holds(ticket):
+            self._store_or_reject(self.ledger.to_bytes())
+
+    async def record_aside(self, ticket: Ticket) -> None:
+        """Do the same in a thread, so that everybody else is served while the disk is waited for.
+
+        Raises:
+            TicketRejected: as :meth:`record`.
+        """
+        if not self._holds(ticket):
+            await asyncio.to_thread(self._store_or_reject, self.ledger.to_bytes())
+
+    def _holds(self, ticket: Ticket) -> bool:
+        """Whether the number of a ticket is one that counts as seen after a restart."""
+        return ticket.exi is None or ExiLedger.counts_as_seen(self._stored, ticket.sequence)
 
     def _load(self) -> ExiLedger:
         if not self._path.exists():
@@ -56,8 +73,16 @@ class ExiFile:
                 remedy="have the AC issue new tickets after deleting it, for all old ones count anew then",
             ) from None
 
-    def _store(self) -> None:
-        content = self.ledger.to_bytes()
-        if content != self._stored:
-            write_file(self._path, content, mode=PRIVATE_MODE)
-            self._stored = content
+    def _store_or_reject(self, content: bytes) -> None:
+        try:
+            self._store(content)
+        except StorageError:
+            raise TicketRejected(TicketReason.NOT_RECORDED) from None
+
+    def _store(self, content: bytes) -> None:
+        # The number only grows, and with it the bytes, all of one length. Of two threads the one with the
+        # lower number may come second, and must not undo what the other has written.
+        with self._writing:
+            if content > self._stored:
+                write_file(self._path, content, mode=PRIVATE_MODE)
+                self._stored = content

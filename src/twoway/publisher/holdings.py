@@ -41,8 +41,8 @@ class Holdings:
         tickets: the bounded store.
         revoked: which tickets the AC has taken back; None where that is not followed.
         wants_certificate_pin: whether a ticket has to name the holder's certificate, not its key alone.
-        record: is called before a ticket that lives from first sight on is kept; writes that down, or
-            raises ``TicketRejected``.
+        record: is called with a ticket that lives from first sight on before it is kept; returns when that
+            is written down, or raises ``TicketRejected``.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Holdings:
         tickets: TicketStore | None = None,
         revoked: RevokedTickets | None = None,
         wants_certificate_pin: bool = False,
-        record: Callable[[], None] | None = None,
+        record: Callable[[Ticket], None] | None = None,
     ) -> None:
         self.authority = authority
         """The AC."""
@@ -98,7 +98,7 @@ class Holdings:
             TicketRejected: it has been revoked, a newer one is here, or there is no room.
         """
         if self._record is not None and ticket.exi is not None:
-            self._record()  # a revoked one too: RFC 9770 section 11.1
+            self._record(ticket)  # a revoked one too: RFC 9770 section 11.1
         if self._revoked is not None and ticket.token_hash in self._revoked:
             raise TicketRejected(TicketReason.REVOKED)
         self._tickets.put(ticket, now)

@@ -16,7 +16,7 @@ from twoway.dtls import DTLSConfig, RawKeyCredential
 from twoway.identity import RawPublicKeyIdentity, X509Identity
 from twoway.net import Connection
 from twoway.publisher.ac_link import ACLink
-from twoway.publisher.admission import Admission, nothing_learnt
+from twoway.publisher.admission import Admission, nothing_learnt, nothing_to_record
 from twoway.publisher.authority import Authority
 from twoway.publisher.authz_info import AuthzInfoResource
 from twoway.publisher.config import ACSection, PublisherConfig
@@ -125,6 +125,7 @@ class Publisher:
     def dtls(self) -> DTLSConfig:
         """How peers are met."""
         dtls, ac = self._credentials.dtls, self._config.ac
+            record=exi_file.record_aside if exi_file is not None else nothing_to_record,
         if ac is not None and ac.shared_secret_file is not None:
             keys = SharedKeys(self._credentials.psk, self._access, clock=self._clock, trace=self._trace)
             dtls = replace(dtls, psk_lookup=keys.look_up)

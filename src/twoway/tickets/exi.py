@@ -73,6 +73,11 @@ class ExiLedger:
         """Return what has to outlive a restart: the highest number ever seen and one more, 9 bytes."""
         return (max(self._expired_through, *self._ends, -1) + 1).to_bytes(SEQUENCE_BYTES + 1)
 
+    @staticmethod
+    def counts_as_seen(stored: bytes, sequence: int) -> bool:
+        """Whether a number counts as expired after a restart from what :meth:`to_bytes` returned."""
+        return sequence < int.from_bytes(stored)
+
     @classmethod
     def from_bytes(cls, stored: bytes, *, capacity: int = MAX_LIVE) -> Self:
         """Go on after a restart.
