@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from itertools import takewhile
 
 import aiocoap
 import pytest
@@ -15,6 +16,7 @@ from small_pki import small_pki
 
 from twoway.errors import ConfigurationError
 from twoway.publisher import load_config
+from twoway.publisher.revocation_watch import DIFFERENCES_IN_A_ROW
 from twoway.tickets import token_hash
 
 PKI = small_pki()
@@ -131,6 +133,38 @@ class TestRevocation:
             questions = asked(ac, "/revoke/trl")
             in_vain = questions.index(("/revoke/trl", "diff=0", "cursor=0"))
             assert questions[in_vain + 1] == ("/revoke/trl",)
+
+    async def test_the_whole_list_finds_what_the_changes_conceal(self, tmp_path):
+        async with (
+            small_ac(PKI.ac) as ac,
+            running_publisher(tmp_path, ac_uri=ac.uri, ac_keys="poll_interval = 0.05") as publisher,
+            client(PKI.subscriber) as reader,
+        ):
+            ac.revoke(token_hash(b"somebody else's"))
+            await until(lambda: asked(ac, "/revoke/trl"))
+            ac.is_muted = ac.conceals = True
+            ticket = publisher.ticket(PKI.subscriber)
+            await reader.upload(publisher, ticket)
+            ac.revoke(token_hash(ticket))
+            await reader.connection.wait_closed()
+            changes = list(takewhile(lambda question: len(question) > 1, asked(ac, "/revoke/trl")[-2::-1]))
+            assert len(changes) == DIFFERENCES_IN_A_ROW
+
+    async def test_after_a_question_in_vain_the_whole_list_is_asked_for(self, tmp_path):
+        async with (
+            small_ac(PKI.ac) as ac,
+            running_publisher(tmp_path, ac_uri=ac.uri, ac_keys=QUICK) as publisher,
+        ):
+            ac.revoke(token_hash(b"somebody else's"))
+            await until(lambda: ("/revoke/trl", "diff=0", "cursor=0") in ac.asked)
+            first, ac.code = len(asked(ac, "/revoke/trl")), aiocoap.SERVICE_UNAVAILABLE
+            await until(lambda: publisher.told("revocation list question failed"))
+            ac.code = None
+            await until(lambda: len(asked(ac, "/revoke/trl")) > first + 2)
+            in_vain, *later = asked(ac, "/revoke/trl")[first:]
+            assert len(in_vain) > 1
+            assert later[0] == ("/revoke/trl",)
+            await until(lambda: len(asked(ac, "/revoke/trl")[-1]) > 1)
 
     async def test_running_tickets_go_on_while_the_ac_is_away_and_what_it_revoked_meanwhile_is_learnt(
         self, tmp_path

@@ -31,6 +31,9 @@ class Course:
         if self.fault is not None:
             raise self.fault
 
+    async def take(self, reply: Reply) -> None:
+        self.taken.append(reply.payload)
+
     async def ask(self) -> None:
         self.asked += 1
         if self.fault is not None:
@@ -40,9 +43,10 @@ class Course:
         followed = watch.Watch(
             "thing",
             observe=self.observe,
-            take=lambda reply: self.taken.append(reply.payload),
+            take=self.take,
             ask=self.ask,
             interval=interval,
+            first_question=interval,
             trace=self.events.append,
         )
         with suppress(TimeoutError):

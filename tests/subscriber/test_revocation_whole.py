@@ -94,7 +94,9 @@ class TestTheEnd:
             assert await bearer.upload(ticket) is aiocoap.UNAUTHORIZED
             assert await bearer.read() is aiocoap.UNAUTHORIZED
         # Nor does the publisher take it after it has forgotten everything but what the AC lists.
+        await until(lambda: deployment.told("revoked tickets recorded") == [{"tickets": 1}])
         await deployment.stop("meter")
+        (deployment.folder / "meter.revoked").unlink()
         uri = await deployment.start_publisher("meter", poll_interval=RARELY)
         await until(lambda: deployment.told("tickets revoked") == [{"tickets": 1}] * 2)
         async with client(deployment.identity("reader")) as again:

@@ -83,6 +83,8 @@ class SmallAC:
     batch: int = 2
     """Changes in one answer."""
     has_differences: bool = True
+    conceals: bool = False
+    """Whether each answer about changes says that there are none."""
     is_muted: bool = False
     code: aiocoap.Code | None = None
     """Answer everything with this error, and what would have been said in its body."""
@@ -126,6 +128,8 @@ class SmallAC:
         query = TRLQuery.parse_untrusted(queries)
         if query.diff is None or not self.has_differences:
             return self.full_set.encode()
+        if self.conceals:
+            return DiffSet((), query.cursor, more=False).encode()
         first = 0 if query.cursor is None else query.cursor + 1
         if first < self.forgotten:
             return DiffSet((), None, more=True).encode()

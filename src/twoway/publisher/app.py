@@ -20,8 +20,9 @@ from twoway.publisher.credentials import load_authority, load_credentials
 from twoway.publisher.exi_file import ExiFile
 from twoway.publisher.plain_listener import PlainListener
 from twoway.publisher.publisher import Publisher
+from twoway.publisher.revoked_file import RevokedFile
 from twoway.tickets import MAX_TICKET_BYTES
-from twoway.trace import Trace, ignore
+from twoway.trace import Trace, TraceEvent, ignore
 
 
 async def serve(
@@ -60,11 +61,14 @@ async def serve(
             now=clock.now(),
         )
     async with AsyncExitStack() as stack:
-        link = None
+        link = revoked_file = None
         if authority is not None and credentials.client is not None:
             way = open_link(authority, credentials.client, clock=clock, trace=trace)
             link = await stack.enter_async_context(way)
-        publisher = Publisher(config, credentials, authority, link, exi_file, clock=clock, trace=trace)
+            revoked_file = _open_revoked_file(config, trace)
+        publisher = Publisher(
+            config, credentials, authority, link, exi_file, revoked_file, clock=clock, trace=trace
+        )
         for feed in publisher.feeds:
             await feed.start()
         endpoint = await Endpoint.open(
@@ -84,3 +88,13 @@ async def serve(
             stack.push_async_callback(listener.close)
         ready(listen_uri(Address(config.listen.host, endpoint.address[1])))
         await publisher.run()
+
+
+def _open_revoked_file(config: PublisherConfig, trace: Trace) -> RevokedFile | None:
+    ac = config.ac
+    if ac is None or not ac.follow or ac.revoked_file is None:
+        return None
+    file = RevokedFile(ac.revoked_file)
+    if not file.is_intact:
+        trace(TraceEvent("revoked tickets unknown", "publisher", {"because": str(file.fault)}))
+    return file

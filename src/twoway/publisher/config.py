@@ -44,6 +44,8 @@ from twoway.publisher.target import AUTHZ_INFO, WELL_KNOWN_CORE
 from twoway.readings import recorded_file
 from twoway.tickets import DEFAULT_NUMBERS, ProvisionalNumbers
 
+REVOKED_SUFFIX = ".revoked"
+"""Of the file with revoked tickets, which stands beside the configuration unless that says otherwise."""
 RECORDED = "recorded:"
 """Prefix of a file that ships with the package."""
 
@@ -152,6 +154,9 @@ class ACSection(Section):
     follow: bool = True
     """Whether its list of revoked tickets and its signing keys are followed while we run (RFC 9770). It takes
     a certificate of ours, with which we prove ourselves to it."""
+    revoked_file: Path | None = None
+    """Where the list of revoked tickets is kept, so that a restart brings none of them back. Made at the
+    first start; by default beside this file, with ``.revoked`` in the place of ``.toml``."""
     poll_interval: Annotated[float, Field(ge=0.05, le=86_400)] = 60.0
     """Seconds between two questions for both, beside the observations: so long may a revocation go unnoticed
     when somebody suppresses the notification."""
@@ -299,4 +304,8 @@ def load_config(path: Path) -> PublisherConfig:
     Raises:
         ConfigurationError: one sentence that names the file, the key, and what to do.
     """
-    return load_toml(path, PublisherConfig)
+    config = load_toml(path, PublisherConfig)
+    if config.ac is None or config.ac.revoked_file is not None:
+        return config
+    beside = path.absolute().with_suffix(REVOKED_SUFFIX)
+    return config.model_copy(update={"ac": config.ac.model_copy(update={"revoked_file": beside})})

@@ -13,6 +13,7 @@ from twoway.publisher.authority import Authority
 from twoway.publisher.holdings import Holdings
 from twoway.publisher.revocation import RevokedTickets
 from twoway.publisher.revocation_watch import RevocationWatch
+from twoway.publisher.revoked_file import RevokedFile
 from twoway.publisher.sessions import Sessions
 from twoway.publisher.signing_keys import SigningKeysWatch
 from twoway.trace import Trace
@@ -25,6 +26,7 @@ class Following:
         link: the way to it.
         authority: takes its keys.
         revoked: takes its list of revoked tickets.
+        revoked_file: keeps that list; None where nothing has to outlive us.
         holdings: forgets the tickets that count no more.
         sessions: ends what runs on them.
         interval: seconds between two questions, beside the observations.
@@ -38,6 +40,7 @@ class Following:
         *,
         authority: Authority,
         revoked: RevokedTickets,
+        revoked_file: RevokedFile | None,
         holdings: Holdings,
         sessions: Sessions,
         interval: float,
@@ -48,7 +51,7 @@ class Following:
         self._sessions = sessions
         self._clock = clock
         self._revocations = RevocationWatch(
-            link, revoked, on_revoked=self._expunge, interval=interval, trace=trace
+            link, revoked, file=revoked_file, on_revoked=self._expunge, interval=interval, trace=trace
         )
         self._keys = SigningKeysWatch(
             link,

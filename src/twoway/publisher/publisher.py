@@ -31,6 +31,7 @@ from twoway.publisher.plain_door import PlainDoor
 from twoway.publisher.refusal import AccessRefused
 from twoway.publisher.resources import ReadingResource
 from twoway.publisher.revocation import RevokedTickets
+from twoway.publisher.revoked_file import RevokedFile
 from twoway.publisher.service import AccessControl
 from twoway.publisher.sessions import Sessions
 from twoway.publisher.shared_keys import SharedKeys
@@ -57,6 +58,7 @@ class Publisher:
         authority: the AC whose tickets count; None where none do.
         link: the way to that AC; None for a publisher that cannot prove itself there.
         exi_file: for a publisher without a clock: where it keeps which tickets it has seen.
+        revoked_file: for a publisher that follows the AC: where it keeps which tickets were revoked.
         clock: the time.
         trace: hears decisions and failures.
     """
@@ -68,6 +70,7 @@ class Publisher:
         authority: Authority | None,
         link: ACLink | None,
         exi_file: ExiFile | None,
+        revoked_file: RevokedFile | None,
         *,
         clock: Clock,
         trace: Trace,
@@ -77,7 +80,14 @@ class Publisher:
         ac = config.ac
         follows = link is not None and ac is not None and ac.follow
         fresh_for = ac.require_fresh_trl if ac is not None else None
-        revoked = RevokedTickets(monotonic=clock.monotonic, fresh_for=fresh_for) if follows else None
+        revoked = None
+        if follows:
+            revoked = RevokedTickets(
+                monotonic=clock.monotonic,
+                fresh_for=fresh_for,
+                known=revoked_file.hashes if revoked_file is not None else (),
+                is_known=revoked_file is None or revoked_file.is_intact,
+            )
         self._introspection = self._introspects(ac, link)
         self._holdings = Holdings(
             authority,
@@ -103,6 +113,7 @@ class Publisher:
                 link,
                 authority=authority,
                 revoked=revoked,
+                revoked_file=revoked_file,
                 holdings=self._holdings,
                 sessions=self._sessions,
                 interval=ac.poll_interval,
@@ -114,6 +125,7 @@ class Publisher:
             clock=clock,
             learn_keys=self._following.learn_keys if self._following is not None else nothing_learnt,
             introspection=self._introspection,
+            record=exi_file.record_aside if exi_file is not None else nothing_to_record,
             trace=trace,
         )
         self.feeds: list[Feed] = []
@@ -125,7 +137,6 @@ class Publisher:
     def dtls(self) -> DTLSConfig:
         """How peers are met."""
         dtls, ac = self._credentials.dtls, self._config.ac
-            record=exi_file.record_aside if exi_file is not None else nothing_to_record,
         if ac is not None and ac.shared_secret_file is not None:
             keys = SharedKeys(self._credentials.psk, self._access, clock=self._clock, trace=self._trace)
             dtls = replace(dtls, psk_lookup=keys.look_up)

@@ -8,7 +8,7 @@ brings a revoked ticket to life. It must never read a clock, and never forget a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from twoway.errors import PeerError
 from twoway.tickets import DiffSet, FullSet
@@ -32,6 +32,8 @@ class RevokedTickets:
         monotonic: monotonic seconds.
         fresh_for: seconds after which the list is out of date; None: never.
         capacity: how many hashes there is room for.
+        known: hashes that were known before a restart, the longest known first.
+        is_known: whether these are all; if not, nothing is known until the AC was heard.
     """
 
     def __init__(
@@ -40,11 +42,16 @@ class RevokedTickets:
         monotonic: Callable[[], float],
         fresh_for: float | None = None,
         capacity: int = MAX_HASHES,
+        known: Iterable[bytes] = (),
+        is_known: bool = True,
     ) -> None:
         self._monotonic = monotonic
         self._fresh_for = fresh_for
         self._capacity = capacity
-        self._known: dict[bytes, bool] = {}  # whether the AC still lists it, oldest first
+        self._is_known = is_known
+        # Whether the AC still lists it, oldest first. It has not said so yet in this life, and says it before
+        # room is made: there is no cursor, so what comes first is the whole list.
+        self._known = dict.fromkeys(known, False)
         self._heard_at: float | None = None
         self.cursor: int | None = None
         """How far in the AC's series of changes we are (RFC 9770 section 9)."""
@@ -52,15 +59,18 @@ class RevokedTickets:
     def __contains__(self, token_hash: object) -> bool:
         return token_hash in self._known
 
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._known)
+
     def __len__(self) -> int:
         return len(self._known)
 
     @property
     def is_fresh(self) -> bool:
         """Whether the AC was heard recently enough for tickets to be honoured."""
-        if self._fresh_for is None:
-            return True
-        return self._heard_at is not None and self._monotonic() - self._heard_at < self._fresh_for
+        if self._heard_at is None:
+            return self._is_known and self._fresh_for is None
+        return self._fresh_for is None or self._monotonic() - self._heard_at < self._fresh_for
 
     def take_full(self, full: FullSet) -> frozenset[bytes]:
         """Take the whole list, and return the hashes that are new in it.

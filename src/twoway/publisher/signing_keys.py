@@ -29,7 +29,8 @@ class SigningKeysWatch:
         authority: takes the keys.
         on_change: is called when the keys have changed.
         monotonic: monotonic seconds.
-        interval: seconds between two questions.
+        interval: seconds between two questions. They come half an interval after those for revoked tickets,
+            so that an AC which has restarted, and does not know our association, is noticed twice as soon.
         trace: hears of changes and of failures.
     """
 
@@ -55,6 +56,7 @@ class SigningKeysWatch:
             take=self._take,
             ask=self._ask,
             interval=interval,
+            first_question=interval / 2,
             trace=trace,
         )
 
@@ -76,12 +78,12 @@ class SigningKeysWatch:
         return self._authority.key_ids != before
 
     async def _ask(self) -> None:
-        self._take(await self._link.get(KEYS_PATH, content_format=CONTENT_FORMAT_COSE_KEY_SET))
+        await self._take(await self._link.get(KEYS_PATH, content_format=CONTENT_FORMAT_COSE_KEY_SET))
 
     def _observe(self) -> AsyncGenerator[Reply, None]:
         return self._link.observe(KEYS_PATH, content_format=CONTENT_FORMAT_COSE_KEY_SET)
 
-    def _take(self, reply: Reply) -> None:
+    async def _take(self, reply: Reply) -> None:
         keys = parse_key_set_untrusted(reply.payload)
         if self._authority.learn(keys, certified_until=reply.certified_until):
             named = sorted(key_id.hex() for key_id in self._authority.key_ids)

@@ -30,6 +30,7 @@ class Watch:
         take: takes the representation that an observation brings; raises a ``TwowayError`` if it is unusable.
         ask: asks for the representation and takes it.
         interval: seconds between two questions.
+        first_question: seconds until the first one.
         trace: hears what fails.
     """
 
@@ -38,9 +39,10 @@ class Watch:
         name: str,
         *,
         observe: Callable[[], AsyncGenerator[Reply, None]],
-        take: Callable[[Reply], None],
+        take: Callable[[Reply], Awaitable[None]],
         ask: Callable[[], Awaitable[None]],
         interval: float,
+        first_question: float,
         trace: Trace,
     ) -> None:
         self._name = name
@@ -48,6 +50,7 @@ class Watch:
         self._take = take
         self._ask = ask
         self._interval = interval
+        self._first_question = first_question
         self._trace = trace
 
     async def run(self) -> None:
@@ -62,7 +65,7 @@ class Watch:
             try:
                 async with aclosing(self._observe()) as replies:
                     async for reply in replies:
-                        self._take(reply)
+                        await self._take(reply)
                         if reply.is_observed:
                             pause = FIRST_PAUSE
             except TwowayError as error:
@@ -73,8 +76,10 @@ class Watch:
             pause = min(2 * pause, LONGEST_PAUSE, max(self._interval, FIRST_PAUSE))
 
     async def _keep_asking(self) -> None:
+        pause = self._first_question
         while True:
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(pause)
+            pause = self._interval
             try:
                 await self._ask()
             except TwowayError as error:
