@@ -22,6 +22,11 @@ class TraceEvent:
     """Details: reasons, sizes, states. Never keys, tickets or payloads."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fault(TraceEvent):
+    """One thing that an operator should look at: servers say it even where nobody watches."""
+
+
 Trace = Callable[[TraceEvent], None]
 """Takes each event; must not raise and must not block."""
 

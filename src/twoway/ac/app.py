@@ -27,7 +27,7 @@ from twoway.configuration import Address, listen_uri
 from twoway.dtls import CertificateCredential, DTLSConfig, RawKeyCredential
 from twoway.errors import StorageError
 from twoway.net import Endpoint, Limits, credential_of
-from twoway.trace import Trace, TraceEvent, ignore
+from twoway.trace import Fault, Trace, ignore
 
 Entropy = Callable[[int], bytes]
 """Returns that many random bytes."""
@@ -181,7 +181,7 @@ class _Server:
             try:
                 await self._records.prune(self._clock.now())
             except StorageError as error:
-                self._trace(TraceEvent("expired tickets not removed", "ac", {"reason": str(error)}))
+                self._trace(Fault("expired tickets not removed", "ac", {"reason": str(error)}))
             await asyncio.sleep(_PRUNE_INTERVAL)
 
 

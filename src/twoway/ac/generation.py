@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select, update
 
 from twoway.ac.storage import Database, tables
 from twoway.errors import StorageError
-from twoway.trace import Trace, TraceEvent, ignore
+from twoway.trace import Fault, Trace, ignore
 
 FOLLOW_INTERVAL = 0.25
 """Seconds between two looks: one query of one row each, and room for three failures within the second."""
@@ -73,7 +73,7 @@ class Follower:
                 self.generation = found
         except StorageError as error:
             if not self._failing:
-                self._trace(TraceEvent("generation not followed", "ac", {"reason": str(error)}))
+                self._trace(Fault("generation not followed", "ac", {"reason": str(error)}))
             self._failing = True
         else:
             self._failing = False

@@ -36,7 +36,7 @@ from twoway.configuration import Section
 from twoway.errors import ConfigurationError
 from twoway.pki import StoredIdentity
 from twoway.policy import LinkedGrant, PolicySet
-from twoway.trace import Trace, TraceEvent, ignore
+from twoway.trace import Fault, Trace, TraceEvent, ignore
 
 LEDGERS_INTERVAL = 0.25
 """Seconds between two looks at whether a ledger has changed, as between those at the database. A look takes
@@ -158,7 +158,7 @@ class LivePicture:
             except ConfigurationError as error:
                 # A key that this replica cannot open. It goes on with those it has, and says so. Rights are
                 # followed all the same: one that was taken back must not live on by it.
-                self._trace(TraceEvent("keys not taken", "ac", {"reason": str(error)}))
+                self._trace(Fault("keys not taken", "ac", {"reason": str(error)}))
                 rows = replace(rows, keys=self._rows.keys, secrets=self._rows.secrets)
                 picture = _compose(self.files, rows, self._registry.directory)
             self._rows = rows

@@ -26,7 +26,7 @@ from twoway.ac.storage import Database, tables
 from twoway.clock import Clock
 from twoway.errors import ConfigurationError, StorageError
 from twoway.pki import read_ledger
-from twoway.trace import Trace, TraceEvent, ignore
+from twoway.trace import Fault, Trace, TraceEvent, ignore
 
 NAMED = 16
 """Identities of each kind that a row of the audit names; beyond them they are counted."""
@@ -99,11 +99,11 @@ class Registry:
         try:
             compiled = await self._database.run(self._compile_if_changed)
         except ConfigurationError as error:
-            self._trace(TraceEvent("registry not refreshed", "ac", {"reason": str(error)}))
+            self._trace(Fault("registry not refreshed", "ac", {"reason": str(error)}))
             return
         except StorageError as error:
             self._marks = {}  # the ledgers are not at fault: try again at the next look
-            self._trace(TraceEvent("registry not refreshed", "ac", {"reason": str(error)}))
+            self._trace(Fault("registry not refreshed", "ac", {"reason": str(error)}))
             return
         if compiled is not None:
             self.directory = compiled

@@ -7,11 +7,11 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 
-from twoway.cli.console import complain, say_json, trace_to_json, trace_to_stderr
+from twoway.cli.console import complain, faults_to_stderr, say_json, trace_to_json, trace_to_stderr
 from twoway.clock import SystemClock
 from twoway.errors import TwowayError
 from twoway.terminal import printable
-from twoway.trace import Trace, ignore
+from twoway.trace import Trace
 
 Serve = Callable[[Callable[[str], None], Trace], Coroutine[object, object, None]]
 """Takes whom to tell that it is ready, and a trace; serves until cancelled."""
@@ -24,11 +24,13 @@ def run_until_signalled(
 
     Args:
         serve: the server.
-        verbose: whether to say on standard error what happens.
+        verbose: whether to say on standard error all that happens, and not only faults.
         as_json: whether to print events as lines of JSON.
         hung_up: what SIGHUP does, and says in a sentence; run in a thread. None: SIGHUP ends the program.
     """
-    trace = trace_to_json() if as_json else trace_to_stderr(SystemClock()) if verbose else ignore
+    clock = SystemClock()
+    watched = trace_to_stderr(clock) if verbose else faults_to_stderr(clock)
+    trace = trace_to_json() if as_json else watched
 
     def ready(uri: str) -> None:
         if as_json:

@@ -29,7 +29,7 @@ from twoway.net.connection import Connection
 from twoway.net.endpoint import Endpoint
 from twoway.net.expectation import require_peer
 from twoway.net.limits import Limits
-from twoway.trace import Trace, TraceEvent, ignore
+from twoway.trace import Fault, Trace, ignore
 
 Handler = Callable[[Connection], Awaitable[None]]
 """Takes a connection that a peer opened, and is done with it when it returns."""
@@ -172,6 +172,6 @@ class Server:
         except Exception as fault:  # noqa: BLE001 a handler's fault costs its connection and no other
             self.endpoint.counters["handlers failed"] += 1
             data = {"fault": f"{type(fault).__name__}: {fault}"}
-            self._trace(TraceEvent("handler failed", repr(connection), data))
+            self._trace(Fault("handler failed", repr(connection), data))
         finally:
             connection.close()

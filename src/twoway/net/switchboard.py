@@ -67,7 +67,7 @@ from twoway.net.link import Link
 from twoway.net.sessions import SessionCache
 from twoway.net.table import LinkTable
 from twoway.net.wire import Wire
-from twoway.trace import Trace, TraceEvent
+from twoway.trace import Fault, Trace, TraceEvent
 
 TLS12_CID: Final = bytes([ContentType.TLS12_CID])
 
@@ -254,7 +254,7 @@ class Switchboard:
         except SnapshotRejected as rejected:
             self.counters["associations not restored"] += 1
             told = {"address": where, "why": str(rejected)}
-            self._trace(TraceEvent("association not restored", self._source, told))
+            self._trace(Fault("association not restored", self._source, told))
             return None
         # No hello has this random: if the peer begins anew, that is another handshake.
         random = None if left.outgoing else b""

@@ -22,7 +22,7 @@ from twoway.publisher.plain_listener import PlainListener
 from twoway.publisher.publisher import Publisher
 from twoway.publisher.revoked_file import RevokedFile
 from twoway.tickets import MAX_TICKET_BYTES
-from twoway.trace import Trace, TraceEvent, ignore
+from twoway.trace import Fault, Trace, ignore
 
 
 async def serve(
@@ -96,5 +96,5 @@ def _open_revoked_file(config: PublisherConfig, trace: Trace) -> RevokedFile | N
         return None
     file = RevokedFile(ac.revoked_file)
     if not file.is_intact:
-        trace(TraceEvent("revoked tickets unknown", "publisher", {"because": str(file.fault)}))
+        trace(Fault("revoked tickets unknown", "publisher", {"because": str(file.fault)}))
     return file

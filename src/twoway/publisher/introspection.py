@@ -22,7 +22,7 @@ from twoway.tickets import (
     TicketReason,
     TicketRejected,
 )
-from twoway.trace import Trace, TraceEvent
+from twoway.trace import Fault, Trace
 
 INTROSPECT_PATH = "/introspect"
 """RFC 9200 section 5.9."""
@@ -100,7 +100,7 @@ class Introspection:
             )
             answer = IntrospectionResponse.parse_untrusted(reply.payload)
         except TwowayError as error:
-            self._trace(TraceEvent("introspection failed", "publisher", {"because": str(error)}))
+            self._trace(Fault("introspection failed", "publisher", {"because": str(error)}))
             raise TicketRejected(TicketReason.UNCONFIRMED) from None
         if answer.claims is None or answer.claims.ticket_id != ticket.ticket_id:
             self._asked_at.pop(ticket.token_hash, None)

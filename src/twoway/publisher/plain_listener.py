@@ -13,7 +13,7 @@ from twoway.configuration import Address
 from twoway.errors import ConfigurationError
 from twoway.publisher.plain_bodies import Sender
 from twoway.publisher.plain_door import PlainDoor
-from twoway.trace import Trace, TraceEvent
+from twoway.trace import Fault, Trace, TraceEvent
 
 DATAGRAMS_AT_ONCE = 64
 """Datagrams being answered; almost all are answered before the next one is read."""
@@ -86,7 +86,7 @@ class PlainListener(asyncio.DatagramProtocol):
         try:
             datagram = await self._door.answer_untrusted(data, (addr[0], addr[1]))
         except Exception as error:  # noqa: BLE001  # a fault of ours costs this datagram and no other
-            self._trace(TraceEvent("plain door failed", "publisher", {"because": type(error).__name__}))
+            self._trace(Fault("plain door failed", "publisher", {"because": type(error).__name__}))
             return
         if datagram is not None and self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(datagram, addr)

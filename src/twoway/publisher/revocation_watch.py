@@ -15,7 +15,7 @@ from twoway.publisher.revocation import RevokedTickets
 from twoway.publisher.revoked_file import RevokedFile
 from twoway.publisher.watch import Watch
 from twoway.tickets import CONTENT_FORMAT_TRL, FullSet, TRLQuery, parse_trl_untrusted
-from twoway.trace import Trace, TraceEvent
+from twoway.trace import Fault, Trace, TraceEvent
 
 TRL_PATH = "/revoke/trl"
 """RFC 9770 section 6."""
@@ -124,7 +124,7 @@ class RevocationWatch:
         try:
             await self._file.record(self._revoked)
         except StorageError as error:
-            self._tell("revoked tickets not recorded", because=str(error))
+            self._trace(Fault("revoked tickets not recorded", "publisher", {"because": str(error)}))
         else:
             if new:
                 self._tell("revoked tickets recorded", tickets=len(new))

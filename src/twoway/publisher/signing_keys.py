@@ -14,7 +14,7 @@ from twoway.publisher.ac_link import ACLink, Reply
 from twoway.publisher.authority import Authority
 from twoway.publisher.watch import Watch
 from twoway.tickets import CONTENT_FORMAT_COSE_KEY_SET, parse_key_set_untrusted
-from twoway.trace import Trace, TraceEvent
+from twoway.trace import Fault, Trace, TraceEvent
 
 KEYS_PATH = "/keys"
 SHORTEST_PAUSE = 10.0
@@ -74,7 +74,7 @@ class SigningKeysWatch:
         try:
             await self._ask()
         except TwowayError as error:
-            self._trace(TraceEvent("signing keys question failed", "publisher", {"because": str(error)}))
+            self._trace(Fault("signing keys question failed", "publisher", {"because": str(error)}))
         return self._authority.key_ids != before
 
     async def _ask(self) -> None:

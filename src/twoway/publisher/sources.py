@@ -16,7 +16,7 @@ from twoway.clock import Clock
 from twoway.errors import ConfigurationError
 from twoway.publisher.config import ResourceSection
 from twoway.readings import CSVReplay, HostFigures, Record, Source, TelegramReplay
-from twoway.trace import Trace, TraceEvent
+from twoway.trace import Fault, Trace
 
 
 class Shelf(Protocol):
@@ -84,9 +84,7 @@ class Feed:
                 await self._take()
             except Exception as error:  # noqa: BLE001  # a driver's fault, whatever it is, costs its readings alone
                 # What was read before stays, with its time in it: readers see how old it is.
-                self._trace(
-                    TraceEvent("source failed", "publisher", {"path": self._path, "because": str(error)})
-                )
+                self._trace(Fault("source failed", "publisher", {"path": self._path, "because": str(error)}))
 
     async def _take(self) -> None:
         now: datetime = self._clock.now()

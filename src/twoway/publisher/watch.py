@@ -13,7 +13,7 @@ from contextlib import aclosing
 
 from twoway.errors import TwowayError
 from twoway.publisher.ac_link import Reply
-from twoway.trace import Trace, TraceEvent
+from twoway.trace import Fault, Trace
 
 FIRST_PAUSE = 1.0
 """Seconds until an observation that could not be begun or has ended is begun again; doubled each time."""
@@ -88,4 +88,4 @@ class Watch:
                 self._tell("question failed", type(error).__name__)
 
     def _tell(self, what: str, because: str) -> None:
-        self._trace(TraceEvent(f"{self._name} {what}", "publisher", {"because": because}))
+        self._trace(Fault(f"{self._name} {what}", "publisher", {"because": because}))

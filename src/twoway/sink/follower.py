@@ -37,7 +37,7 @@ from twoway.sink.service import (
     require_publisher,
     take_untrusted,
 )
-from twoway.trace import Trace, TraceEvent
+from twoway.trace import Fault, Trace, TraceEvent
 
 Store = Callable[[Sequence[Row]], Awaitable[int]]
 """Stores rows durably and returns how many were new."""
@@ -87,10 +87,10 @@ class Follower:
                 await self._follow()
             except (TwowayError, aiocoap.error.Error, OSError, TimeoutError) as error:
                 self.counters["lost"] += 1
-                self._tell("publisher lost", reason=_in_words(error))
+                self._complain("publisher lost", _in_words(error))
             except Exception as error:  # noqa: BLE001  # a fault of ours, but it must not cost the other publishers
                 self.counters["failed"] += 1
-                self._tell("follower failed", reason=f"{type(error).__name__}: {error}")
+                self._complain("follower failed", f"{type(error).__name__}: {error}")
             else:
                 continue
             await asyncio.sleep(pauses.next(progressed=self._arrived > arrived_before))
@@ -167,7 +167,7 @@ class Follower:
             )
         except MalformedSenML as error:
             self.counters["malformed"] += 1
-            self._tell("payload refused", reason=str(error))
+            self._complain("payload refused", str(error))
             acknowledge(response)
             return max_age
         for name in intake.foreign:
@@ -179,6 +179,9 @@ class Follower:
         self.counters["repeated"] += len(intake.rows) - new
         self._tell("readings stored", new=new, repeated=len(intake.rows) - new)
         return max_age
+
+    def _complain(self, event: str, reason: str) -> None:
+        self._trace(Fault(event, self._publisher.uri, {"reason": reason}))
 
     def _tell(self, event: str, **data: object) -> None:
         self._trace(TraceEvent(event, self._publisher.uri, data))

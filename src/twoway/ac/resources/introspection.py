@@ -26,7 +26,7 @@ from twoway.tickets import (
     TokenError,
     token_hash,
 )
-from twoway.trace import Trace, TraceEvent, ignore
+from twoway.trace import Fault, Trace, TraceEvent, ignore
 
 
 class IntrospectionResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
@@ -94,7 +94,7 @@ class IntrospectionResource(Resource):  # type: ignore[misc]  # aiocoap ships no
                 )
             except StorageError as error:
                 # Who cannot be told grants nothing, which is the publisher's part (RFC 9200 section 5.9).
-                self._trace(TraceEvent("introspection failed", "ac", {"reason": str(error)}))
+                self._trace(Fault("introspection failed", "ac", {"reason": str(error)}))
                 raise Busy from None
 
     def _tell(self, requester: str, outcome: str) -> None:

@@ -24,7 +24,7 @@ from twoway.clock import Clock
 from twoway.coap import connection_of, peer_of
 from twoway.errors import ConfigurationError, StorageError
 from twoway.tickets import CONTENT_FORMAT_ACE, ErrorCode, TokenRequestRejected
-from twoway.trace import Trace, TraceEvent, ignore
+from twoway.trace import Fault, Trace, TraceEvent, ignore
 
 
 class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
@@ -77,7 +77,7 @@ class TokenResource(Resource):  # type: ignore[misc]  # aiocoap ships no types
             try:
                 return await self._answer(payload, request)
             except (StorageError, ConfigurationError) as error:  # the database, or a token that does not sign
-                self._trace(TraceEvent("ticket not issued", "ac", {"reason": str(error)}))
+                self._trace(Fault("ticket not issued", "ac", {"reason": str(error)}))
                 raise Busy from None
 
     async def _answer(self, payload: bytes, request: Message) -> Message:
