@@ -100,3 +100,10 @@ def test_a_publisher_that_asks_for_none_passes_a_nonce_over():
     TicketVerifier(audience=METER_URI, issuers=[TRUSTED_AC]).verify_untrusted(
         ticket_with(cnonce=b"of somebody"), now=NOW
     )
+
+
+def test_the_shortest_lifetime_of_nonces_is_a_second():
+    nonces = FreshNonces(key=os.urandom(16), lifetime_seconds=1, entropy=os.urandom)
+    nonce = nonces.issue(NOW)
+    assert not refused(nonce, NOW + SECOND, nonces)
+    assert refused(nonce, NOW + 2 * SECOND, nonces)

@@ -173,3 +173,60 @@ class TestUseOfASymmetricKey:
     def test_a_key_for_an_algorithm_of_cose_is_refused(self, algorithm: object):
         with pytest.raises(UnusableKey):
             SymmetricConfirmation.parse_untrusted(self.claim(alg=algorithm))
+
+
+def test_the_number_of_the_hash_counts_whichever_kind_of_key_was_expected():
+    other = ProvisionalNumbers(x5t=8)
+    assert parse_confirmation_untrusted(PINNED.claim(other), other) == PINNED
+
+
+# A symmetric key
+
+
+@pytest.mark.parametrize("kid", [b"k", bytes(64)])
+def test_the_name_of_a_symmetric_key_has_1_to_64_bytes(kid):
+    named = SymmetricConfirmation(kid)
+    assert parse_confirmation_untrusted(named.claim()) == named
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{}, {2: b""}, {2: bytes(65)}, {2: "kid"}, {2: None}, {2: b"kid", -1: bytes(15)}]
+    + [{2: b"kid", -1: key} for key in (bytes(65), b"", "sixteen letters!", [0] * 16)],
+    ids=range(10),
+)
+def test_a_symmetric_key_without_a_name_or_of_another_length_is_refused(members):
+    with pytest.raises(UnusableKey) as caught:
+        parse_confirmation_untrusted({1: {1: 4} | members})
+    assert caught.value.fault is KeyFault.MALFORMED
+
+
+@pytest.mark.parametrize("length", [16, 64])
+def test_a_symmetric_key_in_a_ticket_has_16_to_64_bytes(length):
+    carried = SymmetricConfirmation(b"kid", bytes(length))
+    assert parse_confirmation_untrusted(carried.claim()) == carried
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        (None, KeyFault.MALFORMED),
+        ([], KeyFault.MALFORMED),
+        ({}, KeyFault.MALFORMED),
+        ({3: b"kid"}, KeyFault.MALFORMED),
+        ({1: {1: 4, 2: b"kid"}, 5: CKT}, KeyFault.MALFORMED),
+        ({1: KEY}, KeyFault.UNSUPPORTED),
+        ({1: {1: True, 2: b"kid"}}, KeyFault.UNSUPPORTED),
+    ],
+    ids=range(7),
+)
+def test_what_does_not_hold_exactly_one_symmetric_key_is_no_symmetric_confirmation(value, fault):
+    with pytest.raises(UnusableKey) as caught:
+        SymmetricConfirmation.parse_untrusted(value)
+    assert caught.value.fault is fault
+
+
+def test_the_claim_of_a_derived_key_is_its_name_alone_though_the_key_is_known():
+    """RFC 9202 section 3.3.1, figure 9: publisher and AC derive it, so it does not travel."""
+    assert SymmetricConfirmation(b"nametag8", bytes(16), derived=True).claim() == {1: {1: 4, 2: b"nametag8"}}
+    assert SymmetricConfirmation(b"nametag8", bytes(16)).claim()[1][-1] == bytes(16)

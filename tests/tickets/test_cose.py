@@ -1,5 +1,6 @@
 """The envelope: COSE_Sign1 with ES256 in exactly one shape, and the examples of RFC 8392."""
 
+import hashlib
 import hmac
 from contextlib import suppress
 
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from hypothesis import given
 from hypothesis import strategies as st
-from ticket_forge import AC_KEY, AC_KEY_ID, NOW, OTHER_AC_KEY, signature_over, verifier
+from ticket_forge import AC_KEY, AC_KEY_ID, NOW, OTHER_AC_KEY, P256_ORDER, signature_over, verifier
 
 from twoway import strict_cbor
 from twoway.strict_cbor import encode
@@ -310,3 +311,24 @@ def test_a_verifier_never_reads_claims_before_the_signature():
     with pytest.raises(TicketRejected) as caught:
         verifier().verify_untrusted(unreadable, now=NOW)
     assert caught.value.reason is TicketReason.BAD_SIGNATURE
+
+
+@pytest.mark.parametrize(("above_the_half", "is_accepted"), [(0, True), (1, False)])
+def test_the_lower_of_the_two_signatures_goes_up_to_half_the_order_and_no_further(
+    above_the_half, is_accepted
+):
+    """The order is odd: its half and the half and one are twins, and one of them has to go.
+
+    Nobody finds a message whose signature has a given s; but to a given signature there is always a key.
+    """
+    nonce, s = 0x1234567890ABCDEF, P256_ORDER // 2 + above_the_half
+    r = ec.derive_private_key(nonce, ec.SECP256R1()).public_key().public_numbers().x % P256_ORDER
+    digest = int.from_bytes(hashlib.sha256(encode(["Signature1", PROTECTED, b"", PAYLOAD])).digest())
+    secret = (s * nonce - digest) * pow(r, -1, P256_ORDER) % P256_ORDER
+    public_key = ec.derive_private_key(secret, ec.SECP256R1()).public_key()
+    signature = r.to_bytes(32) + s.to_bytes(32)
+    cose.verify_signature(public_key, PROTECTED, PAYLOAD, signature)  # which takes either of the two
+    if is_accepted:
+        assert cose.verify1_untrusted(message(signature=signature), public_key=public_key) == PAYLOAD
+    else:
+        assert fault_of(message(signature=signature), public_key) is COSEFault.BAD_SIGNATURE

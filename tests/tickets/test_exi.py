@@ -195,3 +195,23 @@ def test_what_the_ac_issues_with_exi_the_publisher_counts():
 def test_neither_lifetime_nor_certificate_is_exceeded_by_exi():
     assert issued(exi=6000).exi == 600
     assert issued(not_after=NOW + 5 * SECOND).exi == 5
+
+
+def test_one_more_than_the_highest_number_there_is_cannot_have_been_stored():
+    assert expired(ExiLedger.from_bytes((1 << 64).to_bytes(9)), 2**64 - 1)
+    with pytest.raises(CallerError):
+        ExiLedger.from_bytes(((1 << 64) + 1).to_bytes(9))
+
+
+def test_a_ledger_is_as_bounded_after_a_restart_as_before():
+    ledger = ExiLedger.from_bytes(ExiLedger().to_bytes(), capacity=1)
+    ledger.admit(1, 60, NOW)
+    with pytest.raises(TicketRejected) as caught:
+        ledger.admit(2, 60, NOW)
+    assert caught.value.reason is TicketReason.STORE_FULL
+
+
+def test_a_ticket_that_has_expired_takes_no_room():
+    ledger = ExiLedger(capacity=1)
+    ledger.admit(1, 60, NOW)
+    assert ledger.admit(2, 60, NOW + 60 * SECOND) == NOW + 120 * SECOND

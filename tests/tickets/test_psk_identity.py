@@ -81,3 +81,8 @@ def test_a_new_name_has_eight_bytes_and_no_zero(random):
     assert len(kid) == 8
     assert 0 not in kid
     assert len(KeyName(kid).encode()) == 17
+
+
+def test_the_largest_ticket_that_is_judged_is_also_taken_in_the_place_of_a_name():
+    largest = b"\xd8\x3d" + bytes(MAX_TICKET_BYTES - 2)
+    assert parse_psk_identity_untrusted(largest) == PresentedTicket(largest)

@@ -65,3 +65,17 @@ def test_a_short_secret_or_another_algorithm_is_a_fault_of_the_configuration():
 def test_a_secret_is_not_shown():
     assert "secret=" not in repr(SharedSecret(b"0123456789abcdef"))
     assert "0123" not in repr(SharedSecret(b"0123456789abcdef"))
+
+
+@pytest.mark.parametrize(
+    ("derive", "label", "length"),
+    [
+        (SharedSecret.token_key, "twoway token key", 16),
+        (SharedSecret.key_id, "twoway key name", 8),
+        (SharedSecret.key_derivation_key, "twoway key derivation", 32),
+    ],
+)
+def test_the_two_who_share_a_secret_derive_the_same_keys_whatever_their_version(derive, label, length):
+    """They are two programs: another label, order or salt in one of them, and no ticket opens any more."""
+    info = b"\x83" + encode(label) + encode(30) + encode(length)
+    assert derive(SECRET) == hkdf(SECRET.secret, info, length)

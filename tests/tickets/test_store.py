@@ -1,5 +1,6 @@
 """The tickets that a publisher holds: one for each key, the newest, and only while it is valid."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -28,6 +29,7 @@ from twoway.tickets import (
     Confirmation,
     Method,
     Scope,
+    SymmetricConfirmation,
     Ticket,
     TicketReason,
     TicketRejected,
@@ -291,3 +293,55 @@ def test_a_ticket_that_nobody_uses_is_kept_for_ten_minutes_and_one_that_is_used_
     assert store.drop_expired(NOW + later) == (unused,)
     assert store.for_holder(HOLDER_SPKI, NOW + later) == used
     store.put(unused, NOW + later)
+
+
+def test_what_is_forgotten_first_of_ended_tickets_is_what_ended_longest_ago():
+    store = TicketStore(capacity=2)
+    for spki, number in ((SPKIS[0], 8), (SPKIS[1], 8), (SPKIS[0], 9), (SPKIS[2], 8)):
+        ends = ticket(spki, number=number)
+        store.put(ends, NOW)
+        store.drop_revoked({ends.token_hash})
+    assert refusal(store, ticket(SPKIS[0], number=8)) is TicketReason.SUPERSEDED
+    assert refusal(store, ticket(SPKIS[2], number=7)) is TicketReason.SUPERSEDED
+    store.put(ticket(SPKIS[1], number=7), NOW)
+
+
+def test_of_two_acs_that_issue_in_the_same_second_the_later_upload_counts():
+    store = TicketStore()
+    other = METER_OF_TWO.verify_untrusted(
+        signed(
+            encode(claims(iss=OTHER_AC_URI, cti=ticket_id(METER_URI, 1))),
+            key=OTHER_AC_KEY,
+            key_id=OTHER_AC_KEY_ID,
+        ),
+        now=NOW,
+    )
+    store.put(ticket(number=900), NOW)
+    store.put(other, NOW)
+    assert store.for_holder(HOLDER_SPKI, NOW) is other
+
+
+# Symmetric keys
+
+
+def symmetric(kid: bytes = b"nametag8", *, number: int = 7, key: bytes | None = None) -> Ticket:
+    """A ticket for a symmetric key, derived unless it is given."""
+    confirmation = SymmetricConfirmation(kid, key or bytes((number,) * 16), derived=key is None)
+    return replace(ticket(number=number), confirmation=confirmation)
+
+
+def test_a_carried_key_of_the_same_name_has_to_be_the_same():
+    store = TicketStore()
+    carried = symmetric(number=7, key=bytes(16))
+    store.put(carried, NOW)
+    assert refusal(store, symmetric(number=8, key=bytes(15) + b"\1")) is TicketReason.WRONG_KEY
+    update = symmetric(number=8, key=bytes(16))
+    store.put(update, NOW)
+    assert store.for_kid(b"nametag8", NOW) == update
+
+
+def test_a_symmetric_ticket_that_is_in_use_is_not_displaced():
+    store = TicketStore(capacity=1)
+    store.put(symmetric(), NOW)
+    store.note_use(store.for_kid(b"nametag8", NOW))
+    assert refusal(store, symmetric(b"another8", number=8)) is TicketReason.STORE_FULL

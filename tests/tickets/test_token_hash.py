@@ -30,3 +30,12 @@ def test_each_bit_of_a_ticket_changes_its_hash():
         flipped[position // 8] ^= 1 << position % 8
         hashes.add(token_hash(bytes(flipped)))
     assert len(hashes) == 1 + len(RFC_9770_FIGURE) * 8
+
+
+def test_nothing_but_padding_is_taken_off_the_text():
+    """Three bytes have no padding; whatever letter their text ends with belongs to it."""
+    for letter in range(64):
+        ticket = bytes((0, 0, letter))
+        text = base64.urlsafe_b64encode(ticket)
+        assert not text.endswith(b"=")
+        assert token_hash(ticket)[1:] == hashlib.sha256(text).digest()

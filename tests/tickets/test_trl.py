@@ -220,3 +220,20 @@ def test_any_bytes_are_read_or_refused_with_the_one_error(payload):
     ):
         with suppress(MalformedTRL):
             parse(payload)
+
+
+@pytest.mark.parametrize(
+    ("queries", "words"),
+    [(["diff=x"], "diff is not one number"), (["diff=1", "cursor=x"], "cursor is not one")],
+)
+def test_an_error_says_in_words_what_was_wrong_with_the_query(queries, words):
+    with pytest.raises(TRLQueryRejected) as caught:
+        TRLQuery.parse_untrusted(queries)
+    assert words in (TRLError.parse_untrusted(caught.value.error(7).encode()).detail or "")
+
+
+def test_an_error_that_cannot_be_read_says_why():
+    with pytest.raises(MalformedTRL, match="the CBOR cannot be read"):
+        TRLError.parse_untrusted(b"\xff")
+    with pytest.raises(MalformedTRL, match="integer keys"):
+        TRLError.parse_untrusted(encode({"1": {0: 0}}))

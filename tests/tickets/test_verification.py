@@ -3,9 +3,11 @@
 import random
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 from cbor2 import CBORTag as Tagged
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ticket_forge import (
@@ -38,6 +40,7 @@ from twoway.strict_cbor import decode_untrusted, encode
 from twoway.tickets import (
     MAX_TICKET_BYTES,
     Confirmation,
+    ExiLedger,
     Method,
     Scope,
     TicketReason,
@@ -47,6 +50,7 @@ from twoway.tickets import (
     thumbprint,
     ticket_id,
 )
+from twoway.tickets.provisional import ProvisionalNumbers
 
 METER = verifier()
 
@@ -326,8 +330,6 @@ def test_the_same_key_for_two_issuers_is_a_fault_of_the_configuration():
 
 @pytest.mark.parametrize("kind", ["P-384", "RSA"])
 def test_an_issuer_whose_key_cannot_sign_tickets_is_a_fault_of_the_configuration(kind):
-    from cryptography.hazmat.primitives.serialization import load_der_public_key
-
     key = load_der_public_key({"P-384": P384_SPKI, "RSA": RSA_SPKI}[kind])
     with pytest.raises(ConfigurationError, match="P-256"):
         TrustedIssuer(AC_URI, (key,))
@@ -539,3 +541,33 @@ def test_a_ticket_whose_name_is_of_another_audience_is_refused():
     # A fault of the claims, hence said before that it has expired.
     assert reason_for(ticket_with(cti=ticket_id(AC_URI, 7), exp=IAT)) is TicketReason.MALFORMED_CLAIMS
     assert METER.verify_untrusted(ticket_with(), now=NOW).sequence == 7
+
+
+def test_a_certificate_is_pinned_under_the_number_that_this_publisher_goes_by():
+    numbers = ProvisionalNumbers(x5t=8)
+    pinned = Confirmation.of_key(HOLDER_SPKI, certificate_sha256=sha256(b"certificate").digest())
+    ticket = TicketVerifier(
+        audience=METER_URI, issuers=[TrustedIssuer(AC_URI, (AC_KEY.public_key(),))], numbers=numbers
+    ).verify_untrusted(ticket_with(cnf=pinned.claim(numbers)), now=NOW)
+    ticket.require_holder(HOLDER_SPKI, b"certificate")
+    for certificate in (None, b"renewed"):
+        with pytest.raises(TicketRejected) as caught:
+            ticket.require_holder(HOLDER_SPKI, certificate)
+        assert caught.value.reason is TicketReason.WRONG_KEY
+
+
+def test_a_fault_of_the_configuration_names_the_ac_or_the_publisher():
+    one, same = (TrustedIssuer(uri, (AC_KEY.public_key(),)) for uri in (AC_URI, "urn:x"))
+    other = TrustedIssuer("urn:y", (OTHER_AC_KEY.public_key(),))
+    for fault, where in (
+        (lambda: verifier(one, same), "urn:x"),
+        (lambda: TrustedIssuer("urn:x"), "urn:x"),
+        (lambda: TrustedIssuer("urn:x", (load_der_public_key(P384_SPKI),)), "urn:x"),
+        (
+            lambda: TicketVerifier(audience=METER_URI, issuers=[one, other], exi_ledger=ExiLedger()),
+            METER_URI,
+        ),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            fault()
+        assert caught.value.where == where
