@@ -158,3 +158,35 @@ class TestMaxMind:
 )
 def test_a_sockets_name_for_an_address_is_made_plain(text, address):
     assert plain_address(text) == (None if address is None else ip_address(address))
+
+
+def test_a_table_that_cannot_be_read_is_named_with_the_reason(tmp_path):
+    (tmp_path / "broken.csv").write_bytes(b"\xff\xfe" * 100)
+    (tmp_path / "broken.mmdb").write_bytes(b"\xff\xfe" * 100)
+    for name, why in (
+        ("missing.csv", "No such file"),
+        ("missing.mmdb", "No such file"),
+        ("broken.csv", "it is not text in UTF-8"),
+        ("broken.mmdb", "it is not a MaxMind DB"),
+    ):
+        with pytest.raises(ConfigurationError, match=why) as caught:
+            RegionTable.load(tmp_path / name)
+        assert caught.value.where == str(tmp_path / name)
+
+
+def test_a_table_is_read_whole_or_refused(load, tmp_path, monkeypatch):
+    text = "192.0.2.0/24,north\n198.51.100.0/24,south"
+    monkeypatch.setattr("twoway.policy.regions._FILE_LIMIT_BYTES", len(text))
+    assert load(text).region_of(ip_address("198.51.100.1")) == "south"
+    with pytest.raises(ConfigurationError, match="too large for a table") as caught:
+        load(text + "\n")
+    assert caught.value.where == str(tmp_path / "regions.csv")
+
+
+def test_a_region_in_quotes_may_stand_behind_a_space(load):
+    assert load('192.0.2.0/24, "west, and beyond"').region_of(ip_address("192.0.2.1")) == "west, and beyond"
+
+
+def test_each_line_of_a_table_is_told_by_its_own_number(load):
+    with pytest.raises(ConfigurationError, match="line 3: ::ffff:c000:200/120 is IPv4 inside of IPv6"):
+        load("# comment\n192.0.2.0/24,north\n::ffff:192.0.2.0/120,south")
