@@ -12,10 +12,21 @@ from ac_world import BARE, HIDDEN, METER, NOW, ACWorld, request_for, rsa_key, sc
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from twoway.ac import Grant, Outcome, Refusal
+from twoway.ac import Asking, Grant, Outcome, Refusal, TokenService
 from twoway.identity import PSKIdentity, RawPublicKeyIdentity, Unauthenticated, identity_uri
 from twoway.pki import Role
-from twoway.tickets import ErrorCode, Method, Profile, Scope
+from twoway.tickets import (
+    CertificateReference,
+    ErrorCode,
+    KeyReference,
+    Method,
+    Profile,
+    ProvisionalNumbers,
+    Scope,
+    TicketVerifier,
+    TokenRequest,
+    TrustedIssuer,
+)
 
 GET, PUT, FETCH, DELETE, IPATCH = Method.GET, Method.PUT, Method.FETCH, Method.DELETE, Method.IPATCH
 POWER = scope(("/power", GET))
@@ -356,3 +367,56 @@ class TestTheTicket:
         token = grant.response.access_token
         assert repr(token)[2:-1] not in repr(grant)
         assert token.hex() not in repr(grant)
+
+
+class TestWhatIsLookedUpAndWrittenDown:
+    def test_the_key_of_an_earlier_ticket_is_looked_up_for_its_requester_and_publisher(
+        self, world: ACWorld
+    ) -> None:
+        """RFC 9202 section 4; a name alone is anybody's to say."""
+        service = TokenService(world.picture(), entropy=bytes)
+        asking = Asking(world.tenant.identity, "192.0.2.7", NOW)
+        update = TokenRequest(audience=METER, scope=POWER, req_cnf=KeyReference(b"nametag8"))
+        assert service.named_key(update, asking) == (b"nametag8", world.tenant.uri, METER)
+        assert service.named_key(replace(update, audience=None), asking) is None
+        assert service.named_key(request_for(world.tenant), asking) is None
+        assert service.named_key(update, replace(asking, identity=world.unknown.identity)) is None
+
+    def test_a_refusal_is_written_down_with_what_was_asked(self, world: ACWorld) -> None:
+        unread = world.decide(request_for(world.tenant, scope=b"\xff"), world.tenant.identity)
+        entry = refused(unread, ErrorCode.INVALID_SCOPE).entry
+        assert (entry.requester, entry.audience, entry.requested) == (world.tenant.uri, METER, None)
+        read = world.decide(request_for(world.unknown, scope=POWER), world.unknown.identity)
+        entry = refused(read, ErrorCode.INVALID_CLIENT).entry
+        assert (entry.requester, entry.audience, entry.requested) == (world.unknown.uri, METER, "GET /power")
+        assert (entry.at, entry.policies) == (NOW, ())
+
+    def test_whoever_is_refused_is_told_why(self, world: ACWorld) -> None:
+        stranger = world.decide(request_for(world.unknown, scope=POWER), world.unknown.identity)
+        assert "not registered here" in str(refused(stranger, ErrorCode.INVALID_CLIENT).error.description)
+        late = replace(world.tenant.identity, not_after=NOW)
+        answer = world.decide(request_for(world.tenant, scope=POWER), late)
+        description = refused(answer, ErrorCode.INVALID_CLIENT).error.description
+        assert description == "the requester's certificate has expired"
+
+    def test_a_last_second_of_certificate_is_a_ticket_of_a_second(self, world: ACWorld) -> None:
+        late = replace(world.tenant.identity, not_after=NOW + timedelta(seconds=1))
+        assert granted(world.decide(request_for(world.tenant, scope=POWER), late)).response.expires_in == 1
+
+    def test_certificates_are_named_and_pinned_by_the_numbers_that_the_ac_goes_by(
+        self, world: ACWorld
+    ) -> None:
+        numbers, asks = ProvisionalNumbers(x5t=8), world.tenant.identity
+        directory = world.directory()
+        pinning = replace(directory.entities[METER], pins_certificates=True)
+        directory = replace(directory, entities={**directory.entities, METER: pinning})
+        picture = replace(world.picture(directory=directory), numbers=numbers)
+        leaf = CertificateReference.of(world.tenant.chain[0]).claim(numbers)
+        payload = cbor2.dumps({4: leaf, 5: METER, 9: POWER})
+        grant = granted(world.decide(payload, asks, picture=picture))
+        public_key = world.ac.private_key.public_key()
+        ticket = TicketVerifier(
+            audience=METER, issuers=[TrustedIssuer(world.ac.uri, (public_key,))], numbers=numbers
+        ).verify_untrusted(grant.response.access_token, now=NOW)
+        assert ticket.confirmation.certificate_sha256 == leaf[8][1]
+        refused(world.decide(payload, asks, directory=directory), ErrorCode.INVALID_REQUEST)
