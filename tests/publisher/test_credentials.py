@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,10 @@ from twoway.identity import identity_uri
 from twoway.publisher import load_config
 from twoway.publisher.authority import Authority
 from twoway.publisher.credentials import Credentials, load_authority, load_credentials
-from twoway.tickets import TicketReason, TicketRejected
+from twoway.tickets import ExiLedger, ProvisionalNumbers, SharedSecret, TicketReason, TicketRejected
 
 PKI = small_pki()
+SECRET = SharedSecret(bytes(range(32)))
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 RESOURCE = '[[resource]]\npath = "/host"\nsource = "host"\n'
@@ -140,3 +141,100 @@ def test_a_missing_certificate_of_the_ac_is_named(tmp_path):
         load_authority(
             config.ac, load_credentials(config, now=NOW), exi_ledger=None, entropy=os.urandom, now=NOW
         )
+
+
+class TestWhatTicketsAreJudgedBy:
+    """What the file says of the AC is what its tickets are held against."""
+
+    def load(
+        self,
+        folder: Path,
+        more: str,
+        *,
+        certified: bool = True,
+        exi_ledger: ExiLedger | None = None,
+        **judged: object,
+    ) -> Authority:
+        PKI.folder(PKI.publisher_p256, folder / "meter")
+        (folder / "ac.pem").write_bytes(PKI.ac.cert_pem)
+        (folder / "secret.hex").write_text(SECRET.secret.hex())
+        (folder / "secret.hex").chmod(0o600)
+        whose = 'certificate = "ac.pem"' if certified else f'identity = "{PKI.ac.uri}"'
+        section = f'[ac]\nuri = "coaps://ac.example/token"\n{whose}\n{more}\n'
+        (folder / "publisher.toml").write_text(WITH_CERTIFICATE + section)
+        config = load_config(folder / "publisher.toml")
+        self.credentials = load_credentials(config, now=NOW)
+        return load_authority(
+            config.ac, self.credentials, exi_ledger=exi_ledger, entropy=os.urandom, now=NOW, **judged
+        )
+
+    def signed(self, **more: object) -> bytes:
+        ac = IssuingAC(uri=PKI.ac.uri, key=PKI.ac.private_key)
+        return ac.ticket(PKI.subscriber.identity, audience=PKI.publisher_p256.uri, at=NOW, **more)
+
+    def shared(self, secret: SharedSecret) -> bytes:
+        ac = IssuingAC(uri=PKI.ac.uri)
+        return ac.shared_ticket(secret, b"nametag8", audience=PKI.publisher_p256.uri, at=NOW).encoded
+
+    def reason(self, judge: Authority, encoded: bytes, now: datetime = NOW) -> TicketReason | None:
+        try:
+            judge.verifier.verify_untrusted(encoded, now=now)
+        except TicketRejected as rejected:
+            return rejected.reason
+        return None
+
+    def test_a_secret_alone_is_all_that_counts_and_has_no_end(self, tmp_path):
+        loaded = self.load(tmp_path, 'shared_secret_file = "secret.hex"\nfollow = false', certified=False)
+        assert (loaded.issuer, loaded.key_ids) == (PKI.ac.uri, frozenset())
+        assert loaded.valid_until == datetime.max.replace(tzinfo=UTC)
+        assert self.reason(loaded, self.shared(SECRET)) is None
+        assert self.reason(loaded, self.shared(SharedSecret(bytes(32)))) is TicketReason.UNKNOWN_ISSUER
+        assert self.reason(loaded, self.signed()) is TicketReason.UNKNOWN_ISSUER
+
+    def test_a_secret_beside_a_certificate_counts_as_well(self, tmp_path):
+        loaded = self.load(tmp_path, 'shared_secret_file = "secret.hex"\nfollow = false')
+        assert self.reason(loaded, self.signed()) is None
+        assert self.reason(loaded, self.shared(SECRET)) is None
+
+    def test_without_a_secret_no_encrypted_ticket_counts(self, tmp_path):
+        loaded = self.load(tmp_path, "")
+        assert self.reason(loaded, self.shared(SECRET)) is TicketReason.UNKNOWN_ISSUER
+
+    def test_a_nonce_is_asked_for_where_the_file_says_so_and_is_good_for_as_long_as_it_says(self, tmp_path):
+        assert self.load(tmp_path / "without", "").nonce(NOW) is None
+        loaded = self.load(tmp_path / "with", "cnonce = true\ncnonce_lifetime = 30")
+        cnonce = loaded.nonce(NOW)
+        assert cnonce is not None
+        assert self.reason(loaded, self.signed()) is TicketReason.STALE_NONCE
+        ticket = self.signed(cnonce=cnonce)
+        assert self.reason(loaded, ticket, NOW + timedelta(seconds=30)) is None
+        assert self.reason(loaded, ticket, NOW + timedelta(seconds=31)) is TicketReason.STALE_NONCE
+        again = self.load(tmp_path / "again", "cnonce = true\ncnonce_lifetime = 30")
+        assert self.reason(again, ticket) is TicketReason.STALE_NONCE  # another run, another key
+
+    def test_certificates_are_pinned_by_the_number_that_is_handed_in(self, tmp_path):
+        numbers = ProvisionalNumbers(x5t=8)
+        pinned = self.signed(certificate=b"the leaf", numbers=numbers)
+        loaded = self.load(tmp_path, "", numbers=numbers)
+        ticket = loaded.verifier.verify_untrusted(pinned, now=NOW)
+        ticket.require_holder(PKI.subscriber.spki, b"the leaf")
+        with pytest.raises(TicketRejected):
+            ticket.require_holder(PKI.subscriber.spki, b"another")
+
+    def test_seconds_from_first_sight_are_counted_in_the_ledger_that_is_handed_in(self, tmp_path):
+        ledger = ExiLedger()
+        loaded = self.load(tmp_path, "", exi_ledger=ledger)
+        assert self.reason(loaded, self.signed(exi=60, sequence=7)) is None
+        assert ledger.to_bytes() == (8).to_bytes(9)
+
+    def test_peers_with_a_symmetric_key_are_met_where_a_secret_is_shared(self, tmp_path):
+        self.load(tmp_path / "without", "")
+        assert self.credentials.dtls.psk_lookup is None
+        self.load(tmp_path / "with", 'shared_secret_file = "secret.hex"\nfollow = false')
+        assert self.credentials.dtls.psk_lookup is not None
+        assert self.credentials.dtls.psk_lookup(b"anybody") is None
+        assert self.credentials.client is not None
+        assert self.credentials.client.psk_lookup is None
+        assert self.credentials.dtls.trust is self.credentials.client.trust is self.credentials.trust
+        assert self.credentials.trust is not None
+        assert self.credentials.psk == {}

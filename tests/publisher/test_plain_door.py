@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiocoap
 import pytest
 from aiocoap.numbers.codes import Code
@@ -10,7 +12,13 @@ from publisher_world import NOW, TOKEN_URI, IssuingAC, access_control, peer
 from twoway.clock import ManualClock
 from twoway.publisher.admission import Admission
 from twoway.publisher.plain_bodies import BODIES, BODY_TIMEOUT
-from twoway.publisher.plain_door import AMPLIFICATION_LIMIT, ANSWERS_REMEMBERED, PlainDoor
+from twoway.publisher.plain_door import (
+    AMPLIFICATION_LIMIT,
+    ANSWER_LIFETIME,
+    ANSWERS_REMEMBERED,
+    UPLOADS_AT_ONCE,
+    PlainDoor,
+)
 from twoway.publisher.refusal import AccessRefused
 from twoway.publisher.target import Target
 from twoway.tickets import CreationHints, Method
@@ -245,3 +253,98 @@ class TestFloods:
         for port in range(2 * ANSWERS_REMEMBERED):
             await doorway.send(doorway.datagram(aiocoap.GET, ("a",)), ("192.0.2.7", port))
         assert len(doorway.door._answered) == ANSWERS_REMEMBERED
+
+
+class TestAnswers:
+    async def test_a_message_id_names_one_exchange_for_so_long_and_one_sender(self):
+        """RFC 7252 sections 4.5 and 4.8.2."""
+        doorway, reader = Doorway(), peer("reader")
+        data = doorway.datagram(payload=doorway.ac.ticket(reader, seconds=60), content_format=61)
+        assert (await doorway.send(data)).code is aiocoap.CREATED
+        doorway.clock.advance(ANSWER_LIFETIME - 0.5)
+        assert (await doorway.send(data)).code is aiocoap.CREATED
+        assert (await doorway.send(data, OTHER)).code is aiocoap.UNAUTHORIZED  # looked at, and expired
+        doorway.clock.advance(0.5)
+        assert (await doorway.send(data)).code is aiocoap.UNAUTHORIZED
+
+    async def test_the_answer_that_was_given_longest_ago_is_forgotten_first(self, monkeypatch):
+        monkeypatch.setattr("twoway.publisher.plain_door.ANSWERS_REMEMBERED", 2)
+        doorway = Doorway()
+        first, second, third = (doorway.datagram(payload=b"\xff", content_format=61) for _ in range(3))
+        for data in (first, second):
+            await doorway.send(data)
+        doorway.clock.advance(ANSWER_LIFETIME)
+        await doorway.send(first)
+        await doorway.send(third)
+        assert [mid for (_, mid) in doorway.door._answered] == [1, 3]
+
+    async def test_an_answer_may_have_three_times_the_bytes_of_its_request_and_not_one_more(self):
+        doorway = Doorway()
+        data = doorway.datagram(aiocoap.GET, ("a" * 60,))
+        whole: dict[int, bool] = {}
+        for characters in range(100, 250):
+            hints = CreationHints(as_uri="u" * characters)
+            doorway.door = PlainDoor(
+                Admission(doorway.access, clock=doorway.clock),
+                hints=lambda hints=hints: hints,
+                clock=doorway.clock,
+            )
+            answer = await doorway.door.answer_untrusted(data, SENDER)
+            decoded = aiocoap.Message.decode(answer)
+            assert (decoded.payload, decoded.opt.content_format) in ((hints.encode(), 19), (b"", None))
+            if decoded.payload:
+                whole[characters] = len(answer)
+        assert max(whole.values()) == AMPLIFICATION_LIMIT * len(data)
+        assert sorted(whole) == list(range(100, 100 + len(whole)))
+        assert len(whole) < 150
+
+    async def test_where_nothing_may_be_told_the_refusal_is_bare(self):
+        doorway = Doorway()
+        doorway.door = PlainDoor(
+            Admission(doorway.access, clock=doorway.clock), hints=lambda: None, clock=doorway.clock
+        )
+        answer = await doorway.send(doorway.datagram(aiocoap.GET, ("power",)))
+        assert (answer.code, answer.payload, answer.opt.content_format) == (aiocoap.UNAUTHORIZED, b"", None)
+
+    async def test_answers_that_are_not_confirmed_have_message_ids_of_their_own(self):
+        doorway = Doorway()
+        ids = []
+        for _ in range(2):
+            answer = await doorway.send(doorway.datagram(mtype=aiocoap.NON))
+            ids.append(answer.mid)
+        assert ids == [1, 2]
+        doorway.door._message_id = 0xFFFF
+        assert (await doorway.send(doorway.datagram(mtype=aiocoap.NON))).mid == 0
+
+    async def test_each_block_is_acknowledged_by_its_number(self):
+        """RFC 7959 section 2.3."""
+        doorway = Doorway()
+        ticket = doorway.ac.ticket(peer("reader"))
+        for number, code in ((0, aiocoap.CONTINUE), (1, aiocoap.CREATED)):
+            options = doorway.block(ticket, number, code is aiocoap.CONTINUE)
+            answer = await doorway.send(doorway.datagram(**options))
+            assert (answer.code, tuple(answer.opt.block1)) == (code, options["block1"])
+        whole = doorway.datagram(payload=ticket, content_format=61)
+        assert (await doorway.send(whole)).opt.block1 is None
+
+    async def test_so_many_uploads_are_under_way_at_once_and_the_next_is_told_to_wait(self):
+        """Each may wait for the AC; a flood of keys that nobody knows must not pile up."""
+        doorway, answered = Doorway(), asyncio.Event()
+
+        async def ask_the_ac() -> bool:
+            await answered.wait()
+            return False
+
+        admission = Admission(doorway.access, clock=doorway.clock, learn_keys=ask_the_ac)
+        doorway.door = PlainDoor(admission, hints=lambda: None, clock=doorway.clock)
+        foreign, own = IssuingAC().ticket(peer("reader")), doorway.ac.ticket(peer("reader"))
+        for round_ in range(2):  # after the first one there is as much room again, and no more
+            answered.clear()
+            senders = [(f"192.0.2.{round_}", port) for port in range(UPLOADS_AT_ONCE)]
+            waiting = [asyncio.create_task(doorway.upload(foreign, sender)) for sender in senders]
+            await asyncio.sleep(0)
+            answer = await doorway.send(doorway.datagram(payload=own, content_format=61))
+            assert (answer.code, answer.opt.max_age) == (aiocoap.TOO_MANY_REQUESTS, 1)
+            answered.set()
+            assert await asyncio.gather(*waiting) == [aiocoap.UNAUTHORIZED] * UPLOADS_AT_ONCE
+        assert await doorway.upload(own) is aiocoap.CREATED

@@ -62,6 +62,15 @@ class TestTheList:
         revoked.take_full(full(2, 3, 4))
         assert [number for number in range(5) if hash_of(number) in revoked] == [2, 3, 4]
 
+    def test_changes_that_take_hashes_off_the_list_make_room_for_those_that_come_onto_it(self):
+        revoked = fresh_list(capacity=2)
+        revoked.take_full(full(1, 2))
+        assert revoked.take_changes(DiffSet((change(added=[3], removed=[1]),), 1, more=False)) == {hash_of(3)}
+        assert [number for number in range(5) if hash_of(number) in revoked] == [2, 3]
+
+    def test_before_the_first_news_there_is_no_cursor_to_go_on_from(self):
+        assert fresh_list().cursor is None
+
     def test_a_list_that_there_is_no_room_for_is_refused_whole_and_is_no_news(self):
         clock = ManualClock()
         revoked = RevokedTickets(monotonic=clock.monotonic, fresh_for=10, capacity=2)

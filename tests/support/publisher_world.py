@@ -18,9 +18,11 @@ from twoway.publisher.holdings import Holdings
 from twoway.publisher.revocation import RevokedTickets
 from twoway.publisher.service import AccessControl
 from twoway.tickets import (
+    DEFAULT_NUMBERS,
     Confirmation,
     ExiLedger,
     Method,
+    ProvisionalNumbers,
     Scope,
     SharedSecret,
     SigningKey,
@@ -69,10 +71,11 @@ class IssuingAC:
         cnonce: bytes | None = None,
         exi: int | None = None,
         sequence: int | None = None,
+        numbers: ProvisionalNumbers = DEFAULT_NUMBERS,
     ) -> bytes:
         """A signed ticket; ``certificate`` pins the holder's certificate beside its key."""
         pin = None if certificate is None else sha256(certificate).digest()
-        issuer = TicketIssuer(issuer=self.uri, private_key=self.key, entropy=os.urandom)
+        issuer = TicketIssuer(issuer=self.uri, private_key=self.key, entropy=os.urandom, numbers=numbers)
         return issuer.issue(
             subject=holder.uri,
             audience=audience,
