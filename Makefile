@@ -60,7 +60,7 @@ states: set-up ## draw docs/states.md from the code
 loss: set-up ## handshakes on paths that lose, repeat and reorder: write docs/loss.md
 	$(RUN)/python bench/loss.py
 
-mutants: set-up ## change the engine in small ways, see the tests notice: write docs/mutants.md [MODULE=replay]
+mutants: set-up ## change the code in small ways, see the tests notice: write docs/mutants.md [MODULE=replay, access]
 	$(RUN)/python bench/mutants.py $(MODULE)
 
 set-up:

@@ -24,7 +24,8 @@ class Change:
 
 
 def is_wording(change: Change) -> bool:
-    """Whether nothing but the text of a string differs (bytes are no wording)."""
+    """Whether nothing but the text of a string differs, or an error has lost its sentence (bytes are no
+    wording)."""
     return bool(change.words)
 
 
@@ -58,6 +59,31 @@ def without_texts(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     return "".join(ast.dump(statement) for statement in copy.body[0].body)  # type: ignore[attr-defined]
 
 
+def without_sentences(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """The function as a tree in which no error says anything in words."""
+    copy = ast.parse(ast.unparse(node))
+    for each in ast.walk(copy):
+        match each:
+            case ast.Raise(exc=ast.Call() as call):
+                pass
+            case ast.Call(func=ast.Name(name)) as call if name.endswith("Error"):
+                pass
+            case ast.Call(func=ast.Attribute(ast.Call(func=ast.Name("super")), "__init__")) as call:
+                pass
+            case _:
+                continue
+        call.args = [value for value in call.args if not is_sentence(value)]
+        call.keywords = [keyword for keyword in call.keywords if not is_sentence(keyword.value)]
+    return "".join(ast.dump(statement) for statement in copy.body[0].body)  # type: ignore[attr-defined]
+
+
+def is_sentence(node: ast.AST) -> bool:
+    """Whether this is text, or the None that stands in its place."""
+    if isinstance(node, ast.Constant):
+        return node.value is None or isinstance(node.value, str)
+    return isinstance(node, ast.JoinedStr)
+
+
 @cache
 def changes(path: Path, module: str) -> dict[str, Change]:
     """A module's mutants by mutmut's names for them."""
@@ -74,6 +100,8 @@ def changes(path: Path, module: str) -> dict[str, Change]:
         if without_texts(before) == without_texts(node):
             pairs = zip(texts(before), texts(node), strict=True)
             words = next((old or "empty" for old, new in pairs if old != new), "")
+        elif without_sentences(before) == without_sentences(node):
+            words = "the sentence of an error"
         function = original.removeprefix("xǁ").removeprefix("x_").replace("ǁ", ".")
         made[f"{module}.{name}"] = Change(
             function,

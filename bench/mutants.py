@@ -1,16 +1,18 @@
-"""Mutation testing of the engine: is there a test that fails when a check is taken out or turned around?
+"""Mutation testing: is there a test that fails when a check is taken out or turned around?
 
-    make mutants MODULE=replay                 # or "record epochs", or messages/hello; without MODULE: all
+    make mutants MODULE=replay                 # or "record epochs", or messages/hello: below dtls/
+    make mutants MODULE=tickets/aif            # or "ac/binding ac/rights": where access is decided
+    make mutants MODULE=access                 # all of these; "engine", or nothing, is all below dtls/
     .venv/bin/python bench/mutants.py --again record  # only those that survived, after tests were added
     .venv/bin/python bench/mutants.py --paper         # only write the paper, from results that are there
 
 mutmut changes each function in many small ways. Here the tests are collected and run once, all of them, to
 see that they are green and which functions each one reaches; then each mutant gets a process of its own,
-forked from that one, and runs the tests that reach it until one fails: each test once, those of the module
-first and quick ones before slow ones, then each with its second parameters, and so on. Each may run tests
-worth a few seconds (`--budget`). Results are kept in build/mutants/, and docs/mutants.md gets a section for
-each module: how many were made, how many the tests noticed, and each one that survived. Why a survivor is
-no gap is written into the paper by hand and kept when it is written anew.
+forked from that one, and runs the tests that reach it until one fails, those of the module before others:
+each test once, quick ones before slow ones, then each with its second parameters, and so on. Each may run
+tests worth a few seconds (`--budget`). Results are kept in build/mutants/, and docs/mutants.md gets a
+section for each module: how many were made, how many the tests noticed, and each one that survived. Why a
+survivor is no gap is written into the paper by hand and kept when it is written anew.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import chdir
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import zip_longest
@@ -36,39 +39,88 @@ from textwrap import fill
 from types import FunctionType, ModuleType
 
 import pytest
-from mutant_sources import Change, changes, is_wording
+from mutant_sources import ORIGINAL, Change, changes, is_wording
 from mutmut.__main__ import create_mutants
+from mutmut.configuration import config
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir, setup_source_paths
 
 ROOT = Path(__file__).parents[1]
-DTLS = ROOT / "src" / "twoway" / "dtls"
-MADE = ROOT / "mutants" / "src" / "twoway" / "dtls"
+SOURCES = ROOT / "src" / "twoway"
+MADE = ROOT / "mutants" / "src" / "twoway"
 RESULTS = ROOT / "build" / "mutants"
 PAPER = ROOT / "docs" / "mutants.md"
 LINE_CHARACTERS = 120
 NO_REASON = "no reason given yet"
 BUDGET_SECONDS = 8.0
 """What the tests of one mutant may take together, by what they take without it."""
-TESTS = [
-    "tests/dtls",
-    # Thousands of handshakes each, on damaged and lossy wires.
-    *(f"--ignore=tests/dtls/test_{slow}.py" for slow in ("damaged_wire", "injected_garbage", "loss_matrix")),
-    "--ignore=tests/dtls/test_lossy_wire.py",
-]
 PYTEST = ["--rootdir=.", "-q", "-s", "-o", "addopts=--import-mode=importlib", "-o", "timeout=0"]
 PLUGINS_OFF = [f"-pno:{name}" for name in ("xdist", "cacheprovider")]
 INTRODUCTION = f"""
 Written by `bench/mutants.py` (`make mutants`), with mutmut {version("mutmut")}: it changes each function
-of the engine in many small ways, one thing at a time, and runs the tests that reach it, some seconds'
-worth for each mutant ({BUDGET_SECONDS:.0f} unless it is told otherwise); what survived was tried again,
-where a test seemed able to notice it. A mutant that none of them notices has survived, and stands here
-with the reason why it is no gap. The reasons are written by hand; the rest is generated, and keeps them.
-Changes of nothing but words (a sentence, or the label of a reason or of a trace event) are counted and
-not listed. The tests of damaged and lossy wires are too slow for this and are left out. A source is the
-beginning of the SHA-256 of the file that was measured.
+in many small ways, one thing at a time, and runs the tests that reach it, some seconds' worth for each
+mutant ({BUDGET_SECONDS:.0f} unless it is told otherwise); what survived was tried again, where a test
+seemed able to notice it. A mutant that none of them notices has survived, and stands here with the reason
+why it is no gap. The reasons are written by hand; the rest is generated, and keeps them. Changes of nothing
+but words (a sentence, the sentence that an error has lost, or the label of a reason or of a trace event) are
+counted and not listed. A source is the beginning of the SHA-256 of the file that was measured.
 """
+
+
+@dataclass(frozen=True)
+class Part:
+    """Modules that are measured against the same tests."""
+
+    name: str
+    """What it is called on the command line."""
+    title: str
+    introduction: str
+    modules: tuple[str, ...]
+    """Below twoway, `dtls/messages/hello` for example."""
+    tests: tuple[str, ...]
+    """pytest's arguments."""
+
+
+def below(package: str) -> tuple[str, ...]:
+    """Every module of a package."""
+    paths = [path for path in (SOURCES / package).rglob("*.py") if path.stem != "__init__"]
+    return tuple(sorted(path.relative_to(SOURCES).with_suffix("").as_posix() for path in paths))
+
+
+ENGINE = Part(
+    "engine",
+    "The engine",
+    "The tests of damaged and lossy wires are too slow for this and are left out.",
+    below("dtls"),
+    (
+        "tests/dtls",
+        # Thousands of handshakes each, on damaged and lossy wires.
+        *(f"--ignore=tests/dtls/test_{slow}.py" for slow in ("damaged_wire", "injected_garbage")),
+        *(f"--ignore=tests/dtls/test_{slow}.py" for slow in ("loss_matrix", "lossy_wire")),
+    ),
+)
+_DECIDING = {
+    "tickets": "aif cnonce confirmation cose encrypt0 exi psk_identity shared_secret store token_hash trl"
+    " verification",
+    "policy": "cedar regions slices",
+    "publisher": "admission authority credentials guard holdings plain_door revocation",
+    "ac": "approval binding introspection requester revocation rights service",
+}
+ACCESS = Part(
+    "access",
+    "Access control",
+    """The modules in which it is decided who gets a ticket, whether it is one, and what it opens. The tests
+    are those of the four packages; the ones that kill whole processes, or need a database server, are left
+    out: a mutant lives in one process.""",
+    tuple(sorted(f"{package}/{name}" for package, names in _DECIDING.items() for name in names.split())),
+    (
+        *(f"tests/{package}" for package in _DECIDING),
+        *(f"--ignore=tests/ac/test_{other}.py" for other in ("crash", "killed", "monotonic", "served")),
+        "--ignore=tests/ac/test_storage.py",
+    ),
+)
+PARTS = (ENGINE, ACCESS)
 
 
 def line(change: Change, reason: str) -> str:
@@ -80,17 +132,25 @@ def line(change: Change, reason: str) -> str:
 ENTRY = re.compile(r"- `(.*?)`: `(.*?)` becomes `(.*?)`: (.*)")
 
 
-def modules(chosen: list[str]) -> list[str]:
-    """The modules' names below twoway.dtls, `messages/hello` for example; all of them if none is chosen."""
-    every = sorted(
-        path.relative_to(DTLS).with_suffix("").as_posix()
-        for path in DTLS.rglob("*.py")
-        if path.name != "__init__.py"
-    )
-    for name in chosen:
-        if name not in every:
-            raise SystemExit(f"there is no module {name!r} below {DTLS.relative_to(ROOT)}")
-    return chosen or every
+def chosen_part(names: list[str]) -> tuple[Part, list[str]]:
+    """Return the part that was chosen and its modules, all of them if none is named."""
+    for part in PARTS:
+        if names in ([], [part.name]):
+            return part, list(part.modules)
+        found = [name if name in part.modules else f"dtls/{name}" for name in names]
+        if set(found) <= set(part.modules):
+            return part, found
+    raise SystemExit(f"these are not modules of one part: {', '.join(names)}")
+
+
+def dotted(module: str) -> str:
+    """A module's name as it is imported."""
+    return f"twoway.{module.replace('/', '.')}"
+
+
+def made(module: str) -> dict[str, Change]:
+    """A module's mutants by name; none if those that there are now are another part's."""
+    return changes(MADE / f"{module}.py", dotted(module))
 
 
 class Results:
@@ -98,7 +158,7 @@ class Results:
 
     def __init__(self, module: str) -> None:
         self._path = RESULTS / f"{module.replace('/', '.')}.json"
-        digest = hashlib.sha256((DTLS / f"{module}.py").read_bytes()).hexdigest()[:12]
+        digest = hashlib.sha256((SOURCES / f"{module}.py").read_bytes()).hexdigest()[:12]
         self.source = digest
         self.statuses: dict[str, str] = {}
         if self._path.exists():
@@ -143,6 +203,10 @@ class Loop:
         settings.register_profile("mutants", derandomize=True, phases=phases, **calm)  # type: ignore[arg-type]
         settings.load_profile("mutants")
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave out what meets the database server: each process would stop it at its end."""
+        items[:] = [item for item in items if "postgresql" not in (*item.fixturenames, *params(item))]  # type: ignore[attr-defined]
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember that a test failed."""
         self._failed = self._failed or report.failed
@@ -168,6 +232,7 @@ class Loop:
         for name, item in enumerate(items):
             set_mutant_under_test("stats")
             state()._stats.clear()
+            forget()
             began = time.perf_counter()
             self._run([item])
             self._seconds[item] = time.perf_counter() - began
@@ -186,12 +251,12 @@ class Loop:
 
     def _try(self, module: str) -> None:
         results = Results(module)
-        made = changes(MADE / f"{module}.py", f"twoway.dtls.{module.replace('/', '.')}")
-        results.statuses = dict.fromkeys(made, "") | {
-            name: status for name, status in results.statuses.items() if name in made
+        tried = made(module)
+        results.statuses = dict.fromkeys(tried, "") | {
+            name: status for name, status in results.statuses.items() if name in tried
         }
         began = time.monotonic()
-        for name, change in made.items():
+        for name, change in tried.items():
             if results.statuses[name] not in (_OPEN if self._again else _UNTRIED):
                 continue
             tests = list(self._worth(module, name))
@@ -215,13 +280,14 @@ class Loop:
         cases: dict[str, list[pytest.Item]] = defaultdict(list)
         for item in sorted(self._reaching[functions_of(name)], key=self._seconds.__getitem__):
             cases[item.nodeid.partition("[")[0]].append(item)
-        ordered = sorted(cases, key=lambda test: (own not in test, self._seconds[cases[test][0]]))
-        for turn in zip_longest(*(cases[test] for test in ordered)):
-            for item in filter(None, turn):
-                left -= self._seconds[item]
-                yield item
-                if left < 0:
-                    return
+        quickest = sorted(cases, key=lambda test: self._seconds[cases[test][0]])
+        for is_own in (True, False):
+            for turn in zip_longest(*(cases[test] for test in quickest if (own in test) is is_own)):
+                for item in filter(None, turn):
+                    left -= self._seconds[item]
+                    yield item
+                    if left < 0:
+                        return
 
     def _fork(self, name: str, tests: list[pytest.Item]) -> int:
         pid = os.fork()
@@ -240,6 +306,7 @@ class Loop:
         for module, mangled, table in tables():
             if mangled == function and name.startswith(f"{module.__name__}."):
                 put(module, mangled, table[name.removeprefix(f"{module.__name__}.")])
+        forget()
         try:
             self._run(tests)
         except BaseException:  # noqa: BLE001 - whatever it is, it was noticed, and the parent reads the status
@@ -253,8 +320,14 @@ class Loop:
         results.statuses[name] = {0: "survived", 1: "killed"}.get(code, "timeout")
 
 
+def params(item: pytest.Item) -> list[object]:
+    """The values that a test was given as parameters."""
+    call = getattr(item, "callspec", None)
+    return [] if call is None else list(call.params.values())
+
+
 def put(module: ModuleType, mangled: str, instead: FunctionType) -> None:
-    """Let a function or method of the engine be another one, wherever it has been imported."""
+    """Let a function or method be another one, wherever it has been imported."""
     owner, _, function = mangled.removeprefix("xǁ").removeprefix("x_").rpartition("ǁ")
     if owner:
         holder = getattr(module, owner)
@@ -268,9 +341,17 @@ def put(module: ModuleType, mangled: str, instead: FunctionType) -> None:
             setattr(other, name, instead)
 
 
+def forget() -> None:
+    """Empty every cache: what an earlier test left there, no mutant would be asked for again."""
+    for module in [sys.modules[name] for name in sorted(sys.modules) if name.startswith("twoway.")]:
+        for value in list(vars(module).values()):
+            if callable(clear := getattr(value, "cache_clear", None)):
+                clear()
+
+
 def tables() -> Iterator[tuple[ModuleType, str, dict[str, FunctionType]]]:
     """Each function's mutants: its module, its name in mutmut's spelling, the mutants by name."""
-    for module in [sys.modules[name] for name in sorted(sys.modules) if name.startswith("twoway.dtls.")]:
+    for module in [sys.modules[name] for name in sorted(sys.modules) if name.startswith("twoway.")]:
         for name, table in list(vars(module).items()):
             if name.startswith("mutants_x") and name.endswith("__mutmut"):
                 yield module, name.removeprefix("mutants_").removesuffix("__mutmut"), table
@@ -279,10 +360,9 @@ def tables() -> Iterator[tuple[ModuleType, str, dict[str, FunctionType]]]:
 def sections() -> dict[str, str]:
     """The paper's sections, by module."""
     text = PAPER.read_text() if PAPER.exists() else ""
-    pieces = re.split(r"^## `dtls/(.*)\.py`\n", text, flags=re.MULTILINE)
-    return {
-        name: f"## `dtls/{name}.py`\n{body}" for name, body in zip(pieces[1::2], pieces[2::2], strict=True)
-    }
+    pieces = re.split(r"^### `(.*)\.py`\n|^## .*\n", text, flags=re.MULTILINE)
+    named = zip(pieces[1::2], pieces[2::2], strict=True)
+    return {name: f"### `{name}.py`\n{body}" for name, body in named if name}
 
 
 def reasons(section: str) -> dict[Change, str]:
@@ -293,16 +373,16 @@ def reasons(section: str) -> dict[Change, str]:
 
 def survivors(module: str, statuses: dict[str, str]) -> Iterable[Change]:
     """The changes that no test noticed, those of words left out, each once."""
-    made = changes(MADE / f"{module}.py", f"twoway.dtls.{module.replace('/', '.')}")
-    found = (made[name] for name, status in statuses.items() if status in ("survived", "no tests"))
+    tried = made(module)
+    found = (tried[name] for name, status in statuses.items() if status in ("survived", "no tests"))
     return dict.fromkeys(change for change in found if not is_wording(change))
 
 
 def section(module: str, known: dict[Change, str]) -> str | None:
-    """A module's section, generated anew; None if not all of its mutants have been tried."""
+    """A module's section, generated anew; None if not all of its mutants are there and have been tried."""
     results = Results(module)
     count = Counter(results.statuses.values())
-    if not results.statuses or count[""]:
+    if not results.statuses or count[""] or not results.statuses.keys() <= made(module).keys():
         return None
     listed = list(survivors(module, results.statuses))
     noticed = count["killed"] + count["timeout"]
@@ -312,8 +392,13 @@ def section(module: str, known: dict[Change, str]) -> str | None:
         f"{len(listed)} survived. {datetime.now(UTC):%Y-%m-%d}, source {results.source}."
     )
     entries = [line(change, known.get(change, NO_REASON)) for change in listed]
-    parts = [f"## `dtls/{module}.py`", fill(summary, LINE_CHARACTERS), "\n".join(entries)]
+    parts = [f"### `{module}.py`", fill(summary, LINE_CHARACTERS), "\n".join(entries)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def paragraph(text: str) -> str:
+    """A text in lines of the paper."""
+    return fill(" ".join(text.split()), LINE_CHARACTERS)
 
 
 def write_paper(chosen: list[str]) -> None:
@@ -323,14 +408,25 @@ def write_paper(chosen: list[str]) -> None:
         anew = section(module, reasons(paper.get(module, "")))
         if anew is not None:
             paper[module] = anew
-    introduction = fill(" ".join(INTRODUCTION.split()), LINE_CHARACTERS)
-    parts = ["# Mutants", introduction, *(paper[name].rstrip() for name in sorted(paper))]
+    parts = ["# Mutants", paragraph(INTRODUCTION)]
+    for part in PARTS:
+        written = [paper[name].rstrip() for name in part.modules if name in paper]
+        parts += [f"## {part.title}", paragraph(part.introduction), *written]
     PAPER.write_text("\n\n".join(parts) + "\n")
 
 
-def measure(chosen: list[str], budget_seconds: float, processes: int, *, again: bool) -> int:
+def forget_copies() -> None:
+    """Remove what mutmut only copied: it takes a copy for mutants that are up to date, whoever asks next."""
+    for path in MADE.rglob("*.py"):
+        if ORIGINAL not in path.read_text():
+            path.unlink()
+
+
+def measure(part: Part, chosen: list[str], budget_seconds: float, processes: int, *, again: bool) -> int:
     """Make the mutants and try them."""
     with chdir(ROOT):
+        forget_copies()
+        config().only_mutate = [f"src/twoway/{module}.py" for module in part.modules]
         set_mutant_under_test("mutant_generation")
         copy_src_dir()
         copy_also_copy_files()
@@ -338,21 +434,21 @@ def measure(chosen: list[str], budget_seconds: float, processes: int, *, again: 
         create_mutants(processes)
     with chdir(ROOT / "mutants"):
         plugin = Loop(chosen, budget_seconds, processes, again=again)
-        return int(pytest.main([*PYTEST, *PLUGINS_OFF, *TESTS], plugins=[plugin]))
+        return int(pytest.main([*PYTEST, *PLUGINS_OFF, *part.tests], plugins=[plugin]))
 
 
 def main() -> int:
     """Try the chosen modules' mutants and write their sections."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    arguments.add_argument("modules", nargs="*", help="such as replay or messages/hello; none: all")
+    arguments.add_argument("modules", nargs="*", help="such as replay or tickets/aif, or a part")
     arguments.add_argument("--paper", action="store_true", help="run nothing, write the paper")
     arguments.add_argument("--again", action="store_true", help="try those anew that survived")
     arguments.add_argument("--budget", type=float, default=BUDGET_SECONDS, help="seconds of tests a mutant")
     arguments.add_argument("--processes", type=int, default=2, help="at the same time")
     chosen = arguments.parse_args()
-    names = modules(chosen.modules)
+    part, names = chosen_part(chosen.modules)
     if not chosen.paper:
-        code = measure(names, chosen.budget, chosen.processes, again=chosen.again)
+        code = measure(part, names, chosen.budget, chosen.processes, again=chosen.again)
         if code:
             return code
     write_paper(names)

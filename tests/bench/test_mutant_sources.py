@@ -39,6 +39,18 @@ class Door:
             raise ValueError("no such key", b"LABEL")
         return key
 
+    def xǁDoorǁopen__mutmut_4(self, key):
+        """Open it."""
+        if key < 3 or not key:
+            raise ValueError(None, b"label")
+        return key
+
+    def xǁDoorǁopen__mutmut_5(self, key):
+        """Open it."""
+        if key < 3 or not key:
+            raise ValueError("no such key", None)
+        return key
+
 def x_shut__mutmut_orig(key, quick=True):
     return key
 
@@ -65,7 +77,7 @@ def test_a_mutant_is_told_as_the_lines_that_differ(tmp_path):
     assert (change.was, change.becomes) == ("if key < 3 or not key:", "if key <= 3 or not key:")
     shut = made["twoway.door.x_shut__mutmut_1"]
     assert (shut.was, shut.becomes) == ("key, quick=True", "key, quick=False")
-    assert len(made) == 4
+    assert len(made) == 6
 
 
 def test_only_a_change_of_text_is_one_of_wording(tmp_path):
@@ -79,3 +91,9 @@ def test_bytes_are_no_wording(tmp_path):
     """The label of a derived key is bytes: to change it is to change the key."""
     made, is_wording = changes_of(tmp_path)
     assert not is_wording(made["twoway.door.xǁDoorǁopen__mutmut_3"])
+
+
+def test_an_error_without_its_sentence_is_one_of_wording_and_without_its_reason_is_none(tmp_path):
+    made, is_wording = changes_of(tmp_path)
+    assert is_wording(made["twoway.door.xǁDoorǁopen__mutmut_4"])
+    assert not is_wording(made["twoway.door.xǁDoorǁopen__mutmut_5"])
