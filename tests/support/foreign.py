@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,8 @@ from typing import NoReturn, Self
 
 import pytest
 from small_pki import Credential, small_pki
+
+from twoway.demo.ground import free_ports
 
 PATIENCE = 20.0
 PACKAGES = Path(__file__).parents[2] / "build" / "peers"
@@ -48,9 +49,7 @@ def missing(name: str) -> NoReturn:
 
 def free_udp_port() -> int:
     """A port that was free a moment ago: for programs that cannot choose one by themselves."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
 
 
 def identity_files(credential: Credential, folder: Path) -> dict[str, str]:

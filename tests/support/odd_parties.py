@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -20,6 +19,7 @@ from aiocoap.resource import ObservableResource, Resource, Site
 from deployment import Deployment
 
 from twoway.coap import open_context
+from twoway.demo.ground import free_ports
 from twoway.dtls import CertificateCredential, DTLSConfig
 from twoway.identity import identity_uri
 from twoway.net import Endpoint
@@ -290,7 +290,7 @@ async def keyed_publisher(door: KeyedDoor) -> AsyncIterator[str]:
     site.add_resource(["authz-info"], _AuthzInfo(door.gate))
     plain = Site()
     plain.add_resource(["authz-info"], _PlainUpload(door))
-    port = free_udp_port()
+    port = free_ports(1)[0]
     listening = await aiocoap.Context.create_server_context(
         plain, bind=("127.0.0.1", port), transports=["simplesocketserver"]
     )
@@ -302,10 +302,3 @@ async def keyed_publisher(door: KeyedDoor) -> AsyncIterator[str]:
         finally:
             await context.shutdown()
             await listening.shutdown()
-
-
-def free_udp_port() -> int:
-    """A port that nobody has just now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

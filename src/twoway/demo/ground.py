@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import socket
 from pathlib import Path
 from typing import Final
@@ -10,6 +12,8 @@ from typing import Final
 from twoway.errors import ConfigurationError, NetworkError
 
 HOST: Final = "127.0.0.1"
+PORTS: Final = range(20_000, 32_000)
+"""Linux hands out ports from 32768 by itself, other systems from 49152 (RFC 6335 section 6)."""
 
 
 def require_empty(folder: Path) -> None:
@@ -32,21 +36,26 @@ def require_empty(folder: Path) -> None:
 def free_ports(count: int) -> list[int]:
     """Return UDP ports of this machine that are free at this moment, all of them different.
 
+    They are from below those that the system hands out by itself (:data:`PORTS`): whoever else asks for any
+    port takes none of them before they are used.
+
     Raises:
         NetworkError: there are not so many.
     """
-    probes = []
-    try:
-        for _ in range(count):
-            probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            probes.append(probe)
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    except OSError as error:
-        raise NetworkError(f"no free UDP port ({error.strerror})", where=HOST) from None
-    finally:
-        for probe in probes:
-            probe.close()
+    shuffled = random.SystemRandom().sample(PORTS, len(PORTS))
+    found = list(itertools.islice(filter(_is_free, shuffled), count))
+    if len(found) < count:
+        raise NetworkError("there are not enough free UDP ports", where=HOST)
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def write_private(path: Path, text: str) -> None:
