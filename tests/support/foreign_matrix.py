@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from foreign import PATIENCE, Foreign, free_udp_port, program
+from foreign import PATIENCE, Foreign, program
 from foreign_cases import Case, Extra, Limit, Proof, Refused, We
 from foreign_cells import STACKS
 from foreign_packages import MbedTLS, environment
 from foreign_resumption import resume_as_client, resume_as_server
-from foreign_stack import Papers, Stack, certificate, raw_key, shared_key
+from foreign_stack import Papers, Stack, certificate, foreign_server, raw_key, shared_key
 from foreign_wire import CONNECTION_ID, asked_for_a_cookie, client_hello, server_hello
 from loopback import Loop, LoopbackClient, LoopbackServer
 from small_pki import small_pki
@@ -157,9 +157,7 @@ def _we_serve(case: Case, stack: Stack, papers: Papers) -> Iterator[tuple[Loop, 
 
 @contextmanager
 def _we_call(case: Case, stack: Stack, papers: Papers) -> Iterator[tuple[Loop, Foreign]]:
-    port = free_udp_port()
-    with stack.server(case, port, papers) as theirs:
-        theirs.wait_for(stack.ready)
+    with foreign_server(case, stack, papers) as (theirs, port):
         with LoopbackClient(configuration(case, stack), port) as ours:
             yield ours, theirs
 

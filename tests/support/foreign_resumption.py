@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from foreign import free_udp_port
 from foreign_cases import Case, Resumes, We
-from foreign_stack import Papers, Stack
+from foreign_stack import Papers, Stack, foreign_server
 from foreign_wire import last_server_hello
 from loopback import LoopbackClient, LoopbackServer
 
@@ -41,9 +41,8 @@ def resume_as_server(case: Case, stack: Stack, papers: Papers, config: DTLSConfi
 def resume_as_client(case: Case, stack: Stack, papers: Papers, config: DTLSConfig) -> tuple[str, str]:
     """Connect to a peer's server twice, from one port, since some listen to the first client alone."""
     config = replace(config, resumption=Resumption(), mtu_bytes=TICKET_DATAGRAM_BYTES)
-    port, own_port, session, connections = free_udp_port(), free_udp_port(), None, []
-    with stack.server(case, port, papers) as theirs:
-        theirs.wait_for(stack.ready)
+    own_port, session, connections = free_udp_port(), None, []
+    with foreign_server(case, stack, papers) as (theirs, port):
         for again in (False, True):
             with LoopbackClient(config, port, session, own_port) as ours:
                 connections.append(ours.wait_for(Connected))

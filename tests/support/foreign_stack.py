@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +16,14 @@ from typing import ClassVar, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from foreign import Foreign
+from foreign import Foreign, free_udp_port
 from foreign_cases import Case, Proof, We
 from loopback import echo
 from small_pki import CLIENT_AUTH, SERVER_AUTH, Credential, key_usage, p256_key, rsa_key, small_pki
 
+ATTEMPTS = 3
+PORT_TAKEN = "Address already in use"
+"""What every peer's server says of a port that somebody has, or of its neighbour: libcoap's takes two."""
 PSK_NAME = "sensor-7"
 PSK = b"0123456789abcdef"
 """Text, because libcoap's programs take keys as text."""
@@ -188,3 +192,17 @@ class Stack(ABC):
         matches = [re.search(pattern, whole) for pattern in self.agreed_words if agreed]
         matches += [] if agreed else [re.search(self.refusal_words, whole)]
         return "; ".join(match[1].strip() for match in matches if match)
+
+
+@contextmanager
+def foreign_server(case: Case, stack: Stack, papers: Papers) -> Iterator[tuple[Foreign, int]]:
+    """Start a peer's server; on another port if somebody was quicker, for it cannot choose one by itself."""
+    for _ in range(ATTEMPTS):
+        port = free_udp_port()
+        with stack.server(case, port, papers) as theirs:
+            theirs.wait_until(lambda said: stack.ready in said or PORT_TAKEN in said)
+            if PORT_TAKEN not in theirs.output:
+                theirs.wait_for(stack.ready)
+                yield theirs, port
+                return
+    raise AssertionError(theirs.output)

@@ -12,7 +12,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,8 @@ from typing import Self
 import psycopg
 from foreign import PATIENCE, missing
 from sqlalchemy import URL
+
+from twoway.demo.ground import PORTS
 
 INSTALLED = Path("/usr/lib/postgresql")
 """Where Debian has each version's programs, off the PATH."""
@@ -62,9 +63,7 @@ class PostgreSQL:
         given.write_text(self._password)
         given.chmod(0o644)  # the folder is closed to others
         data = self._folder / "data"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = secrets.choice(PORTS)  # none that a client could be given meanwhile
         made = {"-D": str(data), "-U": "tests", "-A": "scram-sha-256", "-E": "UTF8", "--pwfile": str(given)}
         subprocess.run(
             [initdb, "--no-sync", "--locale=C", *(word for pair in made.items() for word in pair)],
