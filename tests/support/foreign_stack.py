@@ -22,7 +22,7 @@ from loopback import echo
 from small_pki import CLIENT_AUTH, SERVER_AUTH, Credential, key_usage, p256_key, rsa_key, small_pki
 
 ATTEMPTS = 3
-PORT_TAKEN = "Address already in use"
+PORT_TAKEN = re.compile("Address already in use|EADDRINUSE")
 """What every peer's server says of a port that somebody has, or of its neighbour: libcoap's takes two."""
 PSK_NAME = "sensor-7"
 PSK = b"0123456789abcdef"
@@ -200,8 +200,8 @@ def foreign_server(case: Case, stack: Stack, papers: Papers) -> Iterator[tuple[F
     for _ in range(ATTEMPTS):
         port = free_udp_port()
         with stack.server(case, port, papers) as theirs:
-            theirs.wait_until(lambda said: stack.ready in said or PORT_TAKEN in said)
-            if PORT_TAKEN not in theirs.output:
+            theirs.wait_until(lambda said: stack.ready in said or bool(PORT_TAKEN.search(said)))
+            if not PORT_TAKEN.search(theirs.output):
                 theirs.wait_for(stack.ready)
                 yield theirs, port
                 return
