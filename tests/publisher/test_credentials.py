@@ -10,6 +10,7 @@ import pytest
 from publisher_world import IssuingAC
 from small_pki import Credential, Flaw, small_pki
 
+from twoway.dtls import PSKCredential
 from twoway.errors import ConfigurationError
 from twoway.identity import identity_uri
 from twoway.publisher import load_config
@@ -130,6 +131,50 @@ def test_an_ac_whose_key_cannot_sign_tickets_is_refused(tmp_path, credential):
 def test_a_publisher_with_keys_only_takes_the_operators_word_for_the_ac(tmp_path):
     psk(tmp_path)
     assert authority(tmp_path, WITH_KEY, PKI.ac).valid_until == PKI.ac.identity.not_after
+
+
+SHARING = AC.replace('certificate = "ac.pem"', 'identity = "ac"\nshared_secret_file = "secret.hex"')
+
+
+def test_with_a_certificate_the_ac_is_met_by_that_and_not_by_the_shared_secret(tmp_path):
+    PKI.folder(PKI.publisher_p256, tmp_path / "meter")
+    share(tmp_path)
+    loaded = credentials(tmp_path, WITH_CERTIFICATE + SHARING)
+    assert loaded.client is not None
+    assert loaded.client.certificate is not None
+    assert (loaded.client.psk, loaded.client.psk_lookup) == (None, None)
+
+
+def test_without_a_certificate_the_ac_is_met_by_the_shared_secret(tmp_path):
+    psk(tmp_path)
+    share(tmp_path)
+    client = credentials(tmp_path, WITH_KEY + SHARING).client
+    assert client is not None
+    assert (client.certificate, client.trust, client.psk_lookup) == (None, None, None)
+    secret = SharedSecret(bytes.fromhex("cd" * 32))
+    assert client.psk == PSKCredential(
+        secret.association_name(identity_uri("host")), secret.association_key()
+    )
+
+
+def test_with_neither_the_ac_is_not_met(tmp_path):
+    psk(tmp_path)
+    assert credentials(tmp_path, WITH_KEY + AC).client is None
+
+
+def test_the_shared_secret_is_not_shown_when_the_credentials_are_printed(tmp_path):
+    psk(tmp_path)
+    share(tmp_path)
+    loaded = credentials(tmp_path, WITH_KEY + SHARING)
+    assert loaded.secret is not None
+    for key in (loaded.secret.secret, loaded.secret.association_key()):
+        assert repr(key)[2:10] not in repr(loaded)
+        assert key.hex()[:8] not in repr(loaded)
+
+
+def share(folder: Path) -> None:
+    (folder / "secret.hex").write_text("cd" * 32)
+    (folder / "secret.hex").chmod(0o600)
 
 
 def test_a_missing_certificate_of_the_ac_is_named(tmp_path):

@@ -150,6 +150,52 @@ def test_without_a_certificate_no_certified_peer_can_be_a_default_subscriber(tmp
     assert "needs a certificate on our side" in complaint(tmp_path, HOST.replace("psk:sink", "sink"))
 
 
+SHARING = """
+name = "urn:dev:org:32473-host"
+listen = ":0"
+[ac]
+uri = "coaps://127.0.0.1:5684/token"
+identity = "ac"
+shared_secret_file = "host.secret"
+[[resource]]
+path = "/host"
+source = "host"
+"""
+
+
+class TestWithNothingButASharedSecret:
+    def test_a_publisher_follows_its_ac_unless_told_otherwise(self, tmp_path):
+        section = load_config(written(tmp_path, SHARING)).ac
+        assert section is not None
+        assert section.follow
+        assert section.revoked_file == tmp_path / "publisher.revoked"
+
+    def test_it_may_insist_on_a_fresh_list(self, tmp_path):
+        text = SHARING.replace('identity = "ac"\n', 'identity = "ac"\nrequire_fresh_trl = 300\n')
+        section = load_config(written(tmp_path, text)).ac
+        assert section is not None
+        assert section.require_fresh_trl == 300
+
+    @pytest.mark.parametrize("key", ["introspect", "raw_public_keys"])
+    def test_what_a_certificate_is_needed_for_is_refused(self, tmp_path, key):
+        text = SHARING.replace('identity = "ac"\n', f'identity = "ac"\n{key} = true\n')
+        assert f"'{key}' needs a certificate of ours" in complaint(tmp_path, text)
+
+    def test_who_has_not_even_that_cannot_insist_on_a_fresh_list(self, tmp_path):
+        text = HOST.replace(
+            "[[resource]]",
+            '[ac]\nuri = "coaps://127.0.0.1:5684/token"\ncertificate = "cert.pem"\nrequire_fresh_trl = 300\n'
+            "[[resource]]",
+        )
+        assert "a certificate of ours, or 'shared_secret_file'" in complaint(tmp_path, text)
+
+    def test_a_name_that_does_not_fit_the_handshake_is_refused(self, tmp_path):
+        longest = "urn:dev:org:32473-".ljust(111, "x")
+        assert load_config(written(tmp_path, SHARING.replace("urn:dev:org:32473-host", longest)))
+        text = SHARING.replace("urn:dev:org:32473-host", longest + "x")
+        assert "'name' is longer than 111 bytes" in complaint(tmp_path, text)
+
+
 class TestKeyFiles:
     def read(self, folder: Path) -> bytes:
         return load_config(written(folder, HOST)).psk[0].read_key()

@@ -183,13 +183,25 @@ class Deployment:
         """
         return await self._serve_publisher(name, self.publisher_toml(name, **options))
 
-    async def start_keyed_publisher(self, name: str = "host", *, interval: float = 0.1) -> KeyedPublisher:
-        """Start a publisher that takes symmetric keys of tickets: "host" has nothing else and cannot follow
-        the AC; any other has its certificate beside, and does."""
-        shared = f'[ac]\nuri = "{self.token_uri}"\nshared_secret_file = "{name}.secret"\n'
+    async def start_keyed_publisher(
+        self,
+        name: str = "host",
+        *,
+        interval: float = 0.1,
+        token_uri: str | None = None,
+        follow: bool = True,
+        poll_interval: float = 60.0,
+        more: str = "",
+    ) -> KeyedPublisher:
+        """Start a publisher that takes symmetric keys of tickets: "host" has nothing else; any other has its
+        certificate beside; ``more`` are further lines of [ac]."""
+        shared = (
+            f'[ac]\nuri = "{token_uri or self.token_uri}"\nshared_secret_file = "{name}.secret"\n'
+            f"follow = {str(follow).lower()}\npoll_interval = {poll_interval}\n{more}\n"
+        )
         if name == "host":
             head = f'name = "{identity_uri(name)}"\n'
-            authority = f'{shared}identity = "{identity_uri("ac")}"\nfollow = false\n'
+            authority = f'{shared}identity = "{identity_uri("ac")}"\n'
         else:
             head = f'identity = "identities/{name}"\n'
             authority = f'{shared}certificate = "identities/ac/cert.pem"\n'

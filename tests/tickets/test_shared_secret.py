@@ -9,6 +9,7 @@ from twoway.errors import ConfigurationError
 from twoway.strict_cbor import encode
 from twoway.tickets import Algorithm, SharedSecret
 from twoway.tickets.encrypt0 import IV_BYTES
+from twoway.tickets.shared_secret import MAX_PUBLISHER_BYTES
 
 SECRET = SharedSecret(bytes(range(16)))
 
@@ -39,10 +40,29 @@ def test_each_purpose_has_a_key_of_its_own():
         SECRET.key_id(),
         SECRET.key_derivation_key(),
         SECRET.pop_key(b"t"),
+        SECRET.association_key(),
         SECRET.secret,
     ]
     assert len({key[:8] for key in keys}) == len(keys)
-    assert [len(key) for key in keys] == [16, 8, 32, 16, 16]
+    assert [len(key) for key in keys] == [16, 8, 32, 16, 16, 16]
+
+
+def test_the_key_of_an_association_is_derived_under_its_own_label():
+    info = encode(["twoway association key", int(SECRET.algorithm), 16])
+    assert SECRET.association_key() == hkdf(SECRET.secret, info, 16)
+
+
+def test_the_name_of_that_key_tells_publisher_and_secret_and_nothing_of_the_key():
+    other = SharedSecret(bytes(range(1, 17)))
+    name = SECRET.association_name("urn:dev:org:32473-host")
+    assert name == b"urn:dev:org:32473-host#" + SECRET.key_id().hex().encode()
+    assert name != other.association_name("urn:dev:org:32473-host")
+    assert SECRET.association_key().hex()[:8] not in name.decode()
+
+
+def test_the_name_of_the_longest_publisher_fits_where_every_stack_takes_it():
+    """RFC 4279 section 5.3."""
+    assert len(SECRET.association_name("u" * MAX_PUBLISHER_BYTES)) == 128
 
 
 def test_two_algorithms_never_share_a_key():

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 from aiocoap.resource import WKCResource
 
@@ -13,9 +14,11 @@ from twoway.ac.audit import AuditLog
 from twoway.ac.config import ACConfig
 from twoway.ac.control import control_socket
 from twoway.ac.generation import Follower
+from twoway.ac.keyed_publisher import association_key_untrusted
 from twoway.ac.live import Files, LivePicture, LiveRevocation
 from twoway.ac.operators import this_user
 from twoway.ac.rate import RequestRate
+from twoway.ac.requester import NotAdmitted
 from twoway.ac.resources import Door, IntrospectionResource, KeysResource, RevocationResource, TokenResource
 from twoway.ac.resources.door import Observations
 from twoway.ac.server_config import LimitsSection
@@ -194,7 +197,8 @@ def _rate(limits: LimitsSection) -> RequestRate:
 def _accepts(live: LivePicture) -> DTLSConfig:
     """Return how requesters are met: both sides prove themselves, nothing less.
 
-    By certificate, and with whoever has a registered raw public key by the keys alone.
+    By certificate, with whoever has a registered raw public key by the keys alone, and with publishers that
+    share a secret by a key that comes of it.
     """
     identity = live.files.identity
     pins = frozenset(live.picture.directory.raw_keys)
@@ -204,7 +208,16 @@ def _accepts(live: LivePicture) -> DTLSConfig:
         trust=identity.trust,
         raw_key=_raw(credential) if pins else None,
         raw_key_pins=pins,
+        psk_lookup=partial(_association_key, live) if live.picture.secrets else None,
     )
+
+
+def _association_key(live: LivePicture, psk_identity: bytes) -> bytes | None:
+    """Look a key up for the engine, to which a name that is not known and a wrong key are the same."""
+    try:
+        return association_key_untrusted(psk_identity, live.picture)
+    except NotAdmitted:
+        return None
 
 
 def _raw(credential: CertificateCredential) -> RawKeyCredential:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import aiocoap
@@ -21,7 +21,7 @@ from twoway.clock import Clock
 from twoway.coap import connection_of, open_context
 from twoway.dtls import DTLSConfig
 from twoway.errors import NetworkError, PeerError, TwowayError
-from twoway.identity import X509Identity
+from twoway.identity import Identity, PSKIdentity, X509Identity
 from twoway.net import Connection, Endpoint
 from twoway.publisher.authority import Authority
 from twoway.trace import Trace
@@ -43,16 +43,18 @@ class Reply:
     is_observed: bool
     """Whether notifications follow."""
     certified_until: datetime
-    """When the certificate that the AC proved in this association ends."""
+    """When the certificate that the AC proved in this association ends; the end of time where it proved our
+    shared secret."""
 
 
 class ACLink:
     """The way to one AC.
 
     Args:
-        context: a CoAP context whose connections to the AC prove this publisher's identity.
+        context: a CoAP context whose connections to the AC prove who this publisher is.
         token_uri: the AC's token endpoint; scheme, host and port count.
-        identity: identity URI that the AC has to prove.
+        identity: identity URI that the AC has to prove by certificate, or the name of the key that we share
+            with it, which nobody else can have proved.
         answer_timeout: seconds that an answer may take.
     """
 
@@ -61,7 +63,7 @@ class ACLink:
         context: aiocoap.Context,
         *,
         token_uri: str,
-        identity: str,
+        identity: str | PSKIdentity,
         answer_timeout: float = ANSWER_TIMEOUT,
     ) -> None:
         self._context = context
@@ -106,7 +108,7 @@ class ACLink:
                         notification = await anext(arriving)
                     except StopAsyncIteration:
                         return
-                yield self._reply(notification, content_format, _require_x509(message))
+                yield self._reply(notification, content_format, connection_of(message).peer)
         finally:
             if not asked.observation.cancelled:
                 asked.observation.cancel()
@@ -132,20 +134,22 @@ class ACLink:
                 raise
         return asked, self._reply(response, content_format, peer)
 
-    def _require_ac(self, connection: Connection) -> X509Identity:
+    def _require_ac(self, connection: Connection) -> Identity:
         peer = connection.peer
-        if not isinstance(peer, X509Identity) or peer.uri != self._identity:
+        proved = peer.uri if isinstance(peer, X509Identity) else peer
+        if proved != self._identity:
             connection.close()
             raise PeerError(f"the peer proved to be {peer}, not {self._identity}", where=self._origin)
         return peer
 
-    def _reply(self, response: aiocoap.Message, content_format: int, peer: X509Identity) -> Reply:
+    def _reply(self, response: aiocoap.Message, content_format: int, peer: Identity) -> Reply:
         options = response.opt
         if not response.code.is_successful():
             raise ACUnavailable(f"the AC answered {response.code}", where=self._origin)
         if options.content_format != content_format:
             raise ACUnavailable("the AC answered in another content format", where=self._origin)
-        return Reply(response.payload, content_format, options.observe is not None, peer.not_after)
+        until = peer.not_after if isinstance(peer, X509Identity) else datetime.max.replace(tzinfo=UTC)
+        return Reply(response.payload, content_format, options.observe is not None, until)
 
     @contextmanager
     def _own_errors(self) -> Iterator[None]:
@@ -157,12 +161,6 @@ class ACLink:
             cause = error.__cause__ if isinstance(error.__cause__, TwowayError) else error
             what = cause.what if isinstance(cause, TwowayError) else str(cause) or type(cause).__name__
             raise ACUnavailable(f"the AC cannot be asked ({what})", where=self._origin) from None
-
-
-def _require_x509(message: aiocoap.Message) -> X509Identity:
-    peer = connection_of(message).peer
-    assert isinstance(peer, X509Identity)
-    return peer
 
 
 @asynccontextmanager
@@ -179,9 +177,11 @@ async def open_link(
         clock: the time.
         trace: hears what happens on the wire.
     """
+    psk = credential.psk
+    identity = authority.issuer if psk is None else PSKIdentity(psk.identity)
     async with await Endpoint.open(clock=clock, trace=trace) as endpoint:
         context = await open_context(endpoint, client_config=lambda host, port: credential)
         try:
-            yield ACLink(context, token_uri=authority.token_uri, identity=authority.issuer)
+            yield ACLink(context, token_uri=authority.token_uri, identity=identity)
         finally:
             await context.shutdown()

@@ -43,6 +43,7 @@ from twoway.identity import PSKIdentity, identity_uri
 from twoway.publisher.target import AUTHZ_INFO, WELL_KNOWN_CORE
 from twoway.readings import recorded_file
 from twoway.tickets import DEFAULT_NUMBERS, ProvisionalNumbers
+from twoway.tickets.shared_secret import MAX_PUBLISHER_BYTES
 
 REVOKED_SUFFIX = ".revoked"
 """Of the file with revoked tickets, which stands beside the configuration unless that says otherwise."""
@@ -152,8 +153,9 @@ class ACSection(Section):
     """For a publisher without a clock: where it keeps which tickets it has seen, which live so many seconds
     from then on (RFC 9200 section 5.10.3). Made at the first start; without it, old tickets count again."""
     follow: bool = True
-    """Whether its list of revoked tickets and its signing keys are followed while we run (RFC 9770). It takes
-    a certificate of ours, with which we prove ourselves to it."""
+    """Whether its list of revoked tickets and its signing keys are followed while we run (RFC 9770). We prove
+    ourselves to it by our certificate; where there is none by the shared secret, and follow the list alone:
+    tickets for us are encrypted then, and no key signs them."""
     revoked_file: Path | None = None
     """Where the list of revoked tickets is kept, so that a restart brings none of them back. Made at the
     first start; by default beside this file, with ``.revoked`` in the place of ``.toml``."""
@@ -281,9 +283,20 @@ class PublisherConfig(Section):
         if self.plain is not None and self.ac is None:
             raise ValueError("[plain] takes tickets, and without [ac] there are none")
         if self.ac is not None and self.identity is None:
-            for key in ("require_fresh_trl", "introspect", "raw_public_keys"):
+            for key in ("introspect", "raw_public_keys"):
                 if getattr(self.ac, key):
                     raise ValueError(f"{key!r} needs a certificate of ours: 'identity'")
+            if self.ac.require_fresh_trl is not None and self.ac.shared_secret_file is None:
+                raise ValueError("'require_fresh_trl' needs a certificate of ours, or 'shared_secret_file'")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_name_that_fits_the_wire(self) -> Self:
+        shares = self.ac is not None and self.ac.shared_secret_file is not None
+        if shares and self.name is not None and len(self.name.encode()) > MAX_PUBLISHER_BYTES:
+            raise ValueError(
+                f"'name' is longer than {MAX_PUBLISHER_BYTES} bytes, and the AC is told it in a handshake"
+            )
         return self
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from twoway.configuration import read_key_file
-from twoway.dtls import DTLSConfig
+from twoway.dtls import DTLSConfig, PSKCredential
 from twoway.errors import ConfigurationError
 from twoway.identity import X509Identity
 from twoway.net import credential_of
@@ -44,30 +44,41 @@ class Credentials:
     dtls: DTLSConfig
     """How peers are met."""
     client: DTLSConfig | None
-    """How the AC is met; None for a publisher that has pre-shared keys only."""
+    """How the AC is met: by our certificate, or where there is none by what we share with it; None for a
+    publisher that has neither."""
     trust: TrustStore | None
     """Its authorities; None for a publisher that has pre-shared keys only."""
     psk: Mapping[bytes, bytes] = field(repr=False)
     """The operator's pre-shared keys by identity."""
+    secret: SharedSecret | None
+    """What the AC shares with us; None where it does not."""
 
 
 def load_credentials(config: PublisherConfig, *, now: datetime) -> Credentials:
-    """Read the identity folder and the pre-shared keys that ``config`` names.
+    """Read the identity folder, the pre-shared keys and the secret that ``config`` names.
 
     Raises:
         ConfigurationError: a file is missing, open to others, wrong, or the certificate is not in force.
     """
     keys = {section.identity.encode(): section.read_key() for section in config.psk}
-    takes_keys = bool(keys) or (config.ac is not None and config.ac.shared_secret_file is not None)
-    psk_lookup = keys.get if takes_keys else None
+    secret = None
+    if config.ac is not None and config.ac.shared_secret_file is not None:
+        secret = SharedSecret(read_key_file(config.ac.shared_secret_file))
+    psk_lookup = keys.get if keys or secret is not None else None
     if config.identity is None:
         assert config.name is not None
-        return Credentials(config.name, DTLSConfig(psk_lookup=psk_lookup), None, None, keys)
+        client = None if secret is None else _shares(secret, config.name)
+        return Credentials(config.name, DTLSConfig(psk_lookup=psk_lookup), client, None, keys, secret)
     stored = StoredIdentity.load(config.identity)
     stored.require_valid_at(now)
     client = DTLSConfig(certificate=credential_of(stored), trust=stored.trust)
     dtls = replace(client, psk_lookup=psk_lookup)
-    return Credentials(stored.identity.uri, dtls, client, stored.trust, keys)
+    return Credentials(stored.identity.uri, dtls, client, stored.trust, keys, secret)
+
+
+def _shares(secret: SharedSecret, name: str) -> DTLSConfig:
+    """Return how a publisher without a certificate meets the AC: each proves that it knows the secret."""
+    return DTLSConfig(psk=PSKCredential(secret.association_name(name), secret.association_key()))
 
 
 def load_authority(
@@ -79,7 +90,8 @@ def load_authority(
     entropy: Callable[[int], bytes],
     now: datetime,
 ) -> Authority:
-    """Read the access control server's certificate, or the secret that is shared with it, or both.
+    """Put together what is known of the access control server: its certificate, which is read, or the secret
+    that is shared with it, or both.
 
     A publisher that has pre-shared keys only has no authorities to hold the certificate against; there the
     operator's file is all the word there is.
@@ -94,11 +106,9 @@ def load_authority(
 
     Raises:
         ConfigurationError: the certificate does not lead to our authorities, is not in force, or its key
-            cannot sign tickets; or the secret cannot be read.
+            cannot sign tickets.
     """
-    secret = nonces = None
-    if section.shared_secret_file is not None:
-        secret = SharedSecret(read_key_file(section.shared_secret_file))
+    nonces = None
     if section.cnonce:
         nonces = FreshNonces(
             key=entropy(NONCE_KEY_BYTES), lifetime_seconds=section.cnonce_lifetime, entropy=entropy
@@ -115,7 +125,7 @@ def load_authority(
         audience=credentials.name,
         keys=keys,
         certified_until=certified_until,
-        secret=secret,
+        secret=credentials.secret,
         nonces=nonces,
         exi_ledger=exi_ledger,
         numbers=numbers,

@@ -29,6 +29,7 @@ class Following:
         revoked_file: keeps that list; None where nothing has to outlive us.
         holdings: forgets the tickets that count no more.
         sessions: ends what runs on them.
+        learns_keys: whether the AC proves itself by a certificate, so that it can name the keys that sign.
         interval: seconds between two questions, beside the observations.
         clock: the time.
         trace: hears what is learnt, and what fails.
@@ -43,6 +44,7 @@ class Following:
         revoked_file: RevokedFile | None,
         holdings: Holdings,
         sessions: Sessions,
+        learns_keys: bool,
         interval: float,
         clock: Clock,
         trace: Trace,
@@ -53,24 +55,27 @@ class Following:
         self._revocations = RevocationWatch(
             link, revoked, file=revoked_file, on_revoked=self._expunge, interval=interval, trace=trace
         )
-        self._keys = SigningKeysWatch(
-            link,
-            authority,
-            on_change=self._expunge_unsigned,
-            monotonic=clock.monotonic,
-            interval=interval,
-            trace=trace,
-        )
+        self._keys = None
+        if learns_keys:
+            self._keys = SigningKeysWatch(
+                link,
+                authority,
+                on_change=self._expunge_unsigned,
+                monotonic=clock.monotonic,
+                interval=interval,
+                trace=trace,
+            )
 
     async def run(self) -> None:
         """Follow until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._revocations.run())
-            tasks.create_task(self._keys.run())
+            if self._keys is not None:
+                tasks.create_task(self._keys.run())
 
     async def learn_keys(self) -> bool:
         """Ask for the AC's keys, unless that was just done; return whether there are others."""
-        return await self._keys.learn()
+        return self._keys is not None and await self._keys.learn()
 
     def _expunge(self, hashes: frozenset[bytes]) -> None:
         self._holdings.expunge(hashes)

@@ -116,6 +116,7 @@ class Publisher:
                 revoked_file=revoked_file,
                 holdings=self._holdings,
                 sessions=self._sessions,
+                learns_keys=credentials.dtls.certificate is not None,
                 interval=ac.poll_interval,
                 clock=clock,
                 trace=trace,

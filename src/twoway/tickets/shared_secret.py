@@ -4,6 +4,7 @@
            --HKDF "twoway key name"----------> the kid of that key            8 bytes
            --HKDF "twoway key derivation"----> the key derivation key        32 bytes
                 --HKDF over the ticket-------> what the holder proves        16 bytes (RFC 9202 3.3.1)
+           --HKDF "twoway association key"---> what the two prove each other 16 bytes
 
 The secret is the random bytes with which the publisher was preloaded (the draft, sections 6 and 8). It
 leaves neither of the two: a holder gets a key that is derived for one ticket, from which neither the secret
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from twoway import strict_cbor
 from twoway.errors import ConfigurationError
+from twoway.identity import NAME_BYTES_MAX
 from twoway.tickets.confirmation import AnyConfirmation, SymmetricConfirmation
 from twoway.tickets.encrypt0 import IV_BYTES, KEY_BYTES
 from twoway.tickets.iana import Algorithm
@@ -31,6 +33,10 @@ POP_KEY_BYTES = 16
 """The key of a pre-shared key suite with AES-128."""
 KEY_DERIVATION_KEY_BYTES = 32
 """As much as SHA-256 carries."""
+ASSOCIATION_KEY_BYTES = 16
+"""The key of a pre-shared key suite with AES-128."""
+MAX_PUBLISHER_BYTES = NAME_BYTES_MAX - 1 - 2 * KEY_ID_BYTES
+"""What the name of that key leaves for the identity URI of the publisher."""
 
 _POP_KEY_LABEL = "ACE-CoAP-DTLS-key-derivation"
 
@@ -81,6 +87,21 @@ class SharedSecret:
         """
         info = strict_cbor.encode([_POP_KEY_LABEL, length, access_token])
         return _hkdf(self.key_derivation_key(), info, length)
+
+    def association_key(self) -> bytes:
+        """Return the key by which the publisher and the AC prove themselves to each other, 16 bytes."""
+        return self._derived("twoway association key", ASSOCIATION_KEY_BYTES)
+
+    def association_name(self, publisher: str) -> bytes:
+        """Return the ``psk_identity`` of that key: the URI, ``#``, and :meth:`key_id` in hexadecimal digits.
+
+        So it names this secret and no other that the publisher had before: whoever has proved a former one
+        is told apart on an association that still runs.
+
+        Args:
+            publisher: its identity URI.
+        """
+        return f"{publisher}#{self.key_id().hex()}".encode()
 
     def _derived(self, label: str, length: int) -> bytes:
         return _hkdf(self.secret, strict_cbor.encode([label, int(self.algorithm), length]), length)

@@ -9,11 +9,12 @@ from aiocoap import Code, Message
 from aiocoap.protocol import ServerObservation
 from aiocoap.resource import ObservableResource
 
+from twoway.ac.keyed_publisher import keyed_publisher
 from twoway.ac.picture import Picture
 from twoway.ac.requester import NotAdmitted, identify
 from twoway.ac.revocation import Party, RevocationList
 from twoway.coap import peer_of
-from twoway.identity import Identity, X509Identity
+from twoway.identity import Identity, PSKIdentity, X509Identity
 from twoway.tickets import (
     CONTENT_FORMAT_PROBLEM_DETAILS,
     CONTENT_FORMAT_TRL,
@@ -107,6 +108,8 @@ class RevocationResource(ObservableResource):  # type: ignore[misc]  # aiocoap s
         Raises:
             NotAdmitted: nobody's.
         """
+        if isinstance(identity, PSKIdentity):
+            return keyed_publisher(identity, self._picture())
         if isinstance(identity, X509Identity) and identity.uri in self._revocation.administrators:
             return identity.uri
         return identify(identity, self._picture().directory).uri
