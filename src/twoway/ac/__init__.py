@@ -5,6 +5,7 @@
     entity, atlas                        somebody, and what follows from where they belong
     surroundings, rights                 region and purpose; who may do what, by the policies
     requester, binding, service          who asks, with which key, and whether they get a ticket; pure
+    keyed_publisher                      who proves no certificate but the secret that it shares with us; pure
     approval, decisions                  what becomes of it: the ticket and its rows, or a refusal; pure
     introspection, revocation            what holds of a ticket, and which are revoked; pure
     signing_keys, sealing, secrets       the keys of tickets, their rotation, and what is stored sealed
