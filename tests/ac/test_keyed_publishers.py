@@ -12,11 +12,21 @@ import aiocoap
 import cbor2
 import pytest
 from ac_world import BARE, HIDDEN, METER, ACWorld
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis.strategies import binary, text
 from publisher_running import Client, client
 from running_ac import RunningAC, running_ac, write_config
 from token_client import obtain
 
-from twoway.ac import AuditLog, Database, TicketRecords, add_secret, drop_secret, load_config
+from twoway.ac import (
+    AuditLog,
+    Database,
+    Picture,
+    TicketRecords,
+    add_secret,
+    drop_secret,
+    load_config,
+)
 from twoway.ac.keyed_publisher import association_key_untrusted, keyed_publisher
 from twoway.ac.requester import NotAdmitted
 from twoway.clock import SystemClock
@@ -280,7 +290,13 @@ class TestWhoIsNamed:
         name = SECRETS[METER].association_name(BARE)
         self.assert_nobody(name, world.picture(secrets=SECRETS))
 
-    def assert_nobody(self, name: bytes, picture) -> None:
+    @given(name=binary() | text().map(str.encode) | text().map(lambda end: f"{BARE}#{end}".encode()))
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+    def test_any_other_bytes_are_nobodys_name_and_nothing_worse(self, world: ACWorld, name: bytes) -> None:
+        assume(name != SECRETS[BARE].association_name(BARE))
+        self.assert_nobody(name, world.picture(secrets=SECRETS))
+
+    def assert_nobody(self, name: bytes, picture: Picture) -> None:
         with pytest.raises(NotAdmitted):
             keyed_publisher(PSKIdentity(name), picture)
         with pytest.raises(NotAdmitted):

@@ -67,7 +67,7 @@ def load_credentials(config: PublisherConfig, *, now: datetime) -> Credentials:
     psk_lookup = keys.get if keys or secret is not None else None
     if config.identity is None:
         assert config.name is not None
-        client = None if secret is None else _shares(secret, config.name)
+        client = None if secret is None else _met_by_secret(secret, config.name)
         return Credentials(config.name, DTLSConfig(psk_lookup=psk_lookup), client, None, keys, secret)
     stored = StoredIdentity.load(config.identity)
     stored.require_valid_at(now)
@@ -76,7 +76,7 @@ def load_credentials(config: PublisherConfig, *, now: datetime) -> Credentials:
     return Credentials(stored.identity.uri, dtls, client, stored.trust, keys, secret)
 
 
-def _shares(secret: SharedSecret, name: str) -> DTLSConfig:
+def _met_by_secret(secret: SharedSecret, name: str) -> DTLSConfig:
     """Return how a publisher without a certificate meets the AC: each proves that it knows the secret."""
     return DTLSConfig(psk=PSKCredential(secret.association_name(name), secret.association_key()))
 
