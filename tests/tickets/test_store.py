@@ -345,3 +345,18 @@ def test_a_symmetric_ticket_that_is_in_use_is_not_displaced():
     store.put(symmetric(), NOW)
     store.note_use(store.for_kid(b"nametag8", NOW))
     assert refusal(store, symmetric(b"another8", number=8)) is TicketReason.STORE_FULL
+
+
+def test_use_of_a_ticket_that_is_not_held_is_no_use_of_any():
+    store = TicketStore(capacity=1)
+    store.note_use(ticket())
+    assert len(store) == 0
+
+
+def test_use_of_a_ticket_that_was_replaced_keeps_the_newer_one_no_longer():
+    store = TicketStore(capacity=1)
+    old, new = ticket(age=10), ticket(age=5)
+    store.put(old, NOW)
+    store.put(new, NOW)
+    store.note_use(old)
+    assert store.put(ticket(SPKIS[0]), NOW) == (new,), "the newer one makes room, for nobody has used it"
