@@ -19,11 +19,11 @@ from ac_world import METER, NOW, ACWorld, request_for, scope
 from cryptography.hazmat.primitives.asymmetric import ec
 from foreign import program
 from issuing import NOON, made
-from running_ac import ServedAC, ask, client_of, served_ac, write_config
+from running_ac import ServedAC, ask, client_of, running_ac, served_ac, write_config
 
 from twoway.ac import Asking, AuditLog, Database, TokenService
 from twoway.ac.audit import verify_audit
-from twoway.ac.signing_keys import SigningKeys
+from twoway.ac.signing_keys import PrivateSigningKey, SigningKeys
 from twoway.ac.ticket_orders import HolderRevoked
 from twoway.ac.tickets import TicketRecords, read_live
 from twoway.errors import ConfigurationError, StorageError
@@ -174,6 +174,29 @@ async def test_no_token_is_asked_while_there_is_no_room(database):
 
     with pytest.raises(StorageError, match="no room"):
         await records.issue(never, now=NOON, is_slow=True)
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+async def test_the_endpoint_lets_nobody_wait_for_a_slow_key(tmp_path, monkeypatch, is_slow):
+    asked = []
+    issue = TicketRecords.issue
+
+    async def told(records, make, **given):
+        asked.append(given["is_slow"])
+        return await issue(records, make, **given)
+
+    monkeypatch.setattr(TicketRecords, "issue", told)
+    monkeypatch.setattr(PrivateSigningKey, "is_slow", is_slow)
+    world = ACWorld.make(tmp_path / "world")
+    async with running_ac(world) as ac, client_of(world.tenant) as client:
+        message = aiocoap.Message(
+            code=aiocoap.POST,
+            uri=ac.token_uri,
+            payload=request_for(world.tenant).encode(),
+            content_format=CONTENT_FORMAT_ACE,
+        )
+        assert (await ask(client, message)).code is aiocoap.CREATED
+    assert asked == [is_slow]
 
 
 @pytest.mark.parametrize("in_token", [False, True])

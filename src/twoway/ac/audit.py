@@ -116,12 +116,8 @@ def reading_audit(address: DatabaseAddress) -> Iterator[Connection]:
         ConfigurationError: there is no such database, or it is not an AC's.
         StorageError: the database failed.
     """
-    database = Database.existing(address)
-    try:
-        with database.picture() as connection:
-            yield connection
-    finally:
-        database.close()
+    with closing(Database.existing(address)) as database, database.picture() as connection:
+        yield connection
 
 
 def read_audit(address: DatabaseAddress, count: int = 20) -> list[AuditEntry]:

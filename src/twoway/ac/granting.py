@@ -8,7 +8,7 @@ replica issues in the second before it has followed lives until it expires.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -47,11 +47,8 @@ class GrantBook:
         Raises:
             ConfigurationError: there is no such database, or it is not an AC's.
         """
-        database = Database.existing(config.database)
-        try:
+        with closing(Database.existing(config.database)) as database:
             yield cls(config, database, operator=operator)
-        finally:
-            database.close()
 
     def grants(self) -> list[LinkedGrant]:
         """Return all grants, by name; those that are over among them.

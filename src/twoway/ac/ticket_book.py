@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -42,11 +42,8 @@ class TicketBook:
         Raises:
             ConfigurationError: there is no such database, or it is not an AC's.
         """
-        database = Database.existing(config.database)
-        try:
+        with closing(Database.existing(config.database)) as database:
             yield cls(config, database, operator=operator)
-        finally:
-            database.close()
 
     def live(self, now: datetime) -> list[TicketRecord]:
         """Return the tickets that are neither revoked nor expired, in the order of their issuing.

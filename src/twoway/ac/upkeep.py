@@ -8,6 +8,7 @@ into the file that the operator named for the publisher.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -154,15 +155,12 @@ def _sealing_key(connection: Connection, config: ACConfig, entropy: Entropy) -> 
 
 def _change(config: ACConfig, write: Callable[[Connection], tuple[T, AuditEntry]]) -> T:
     """Do ``write`` in a transaction with the row that it returns, and return the rest of it."""
-    database = Database.existing(config.database)
-    audit = AuditLog(database, rows=config.audit_rows)
+    with closing(Database.existing(config.database)) as database:
+        audit = AuditLog(database, rows=config.audit_rows)
 
-    def whole(connection: Connection) -> T:
-        result, entry = write(connection)
-        audit.append(connection, [entry])
-        return result
+        def whole(connection: Connection) -> T:
+            result, entry = write(connection)
+            audit.append(connection, [entry])
+            return result
 
-    try:
         return database.transact(whole)
-    finally:
-        database.close()
