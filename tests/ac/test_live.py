@@ -14,7 +14,7 @@ from running_ac import write_config
 from twoway.ac import ACConfig, AuditLog, Database, Registry, add_secret, load_config, rotate_key
 from twoway.ac.grants import add_grant, remove_grant
 from twoway.ac.live import LEDGERS_INTERVAL, Files, LivePicture
-from twoway.ac.sealed_rows import put_secret
+from twoway.ac.sealed_rows import put_secret, remove_secret
 from twoway.clock import ManualClock
 from twoway.errors import ConfigurationError
 from twoway.pki import Role
@@ -122,6 +122,21 @@ async def test_rights_are_followed_by_an_ac_that_cannot_open_a_new_secret(begin)
     assert not ac.live.picture.policies.grants_between(grant.principal, METER)
     with pytest.raises(ConfigurationError, match="no key to open them is configured"):
         await ac.reload()
+
+
+async def test_a_secret_that_was_removed_or_replaced_does_not_live_on_beside_one_that_cannot_be_opened(
+    begin,
+) -> None:
+    ac = begin(top=SEALED)
+    kept, removed, replaced = METER, "urn:dev:org:32473-removed", "urn:dev:org:32473-replaced"
+    for publisher in (kept, removed, replaced):
+        ac.add_secret(publisher)
+    await ac.live.follow()
+    assert ac.secrets == {kept, removed, replaced}
+    ac.database.transact(lambda connection: remove_secret(connection, removed))
+    ac.database.transact(lambda connection: put_secret(connection, replaced, bytes(60)))
+    await ac.live.follow()
+    assert ac.secrets == {kept}
 
 
 async def test_a_sealing_key_that_was_lost_is_not_replaced_while_something_is_sealed_with_it(begin) -> None:

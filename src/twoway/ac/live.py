@@ -157,9 +157,14 @@ class LivePicture:
                 picture = _compose(self.files, rows, self._registry.directory)
             except ConfigurationError as error:
                 # A key that this replica cannot open. It goes on with those it has, and says so. Rights are
-                # followed all the same: one that was taken back must not live on by it.
+                # followed all the same: one that was taken back must not live on by it, nor a secret.
                 self._trace(Fault("keys not taken", "ac", {"reason": str(error)}))
-                rows = replace(rows, keys=self._rows.keys, secrets=self._rows.secrets)
+                kept = {
+                    name: sealed
+                    for name, sealed in self._rows.secrets.items()
+                    if rows.secrets.get(name) == sealed
+                }
+                rows = replace(rows, keys=self._rows.keys, secrets=kept)
                 picture = _compose(self.files, rows, self._registry.directory)
             self._rows = rows
             self._take(picture)
